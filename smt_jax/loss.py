@@ -19,9 +19,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
+from smt_jax.mesh import platform
+
 IGNORE = -100  # label of a token without loss
-_CHUNK_BYTES = {'cpu': 16 * 2**20}  # float32 logits of a chunk: small enough for a cache here, ...
-_CHUNK_BYTES_DEFAULT = 1 << 30  # ... large enough for full speed of the matrix units on accelerators
+CHUNK_BYTES = 2**30  # float32 logits of a chunk: enough for full speed of an accelerator's matrix units ...
+_CHUNK_BYTES_CPU = 2**24  # ... and small enough for a CPU's cache
 
 
 def summed_cross_entropy(
@@ -126,11 +128,11 @@ def _local(with_gradient, chunks, mesh, hidden_BTD, unembedding_DV, labels_BT):
   return nll_BT, d_hidden_BTD, _summed_over_rows(d_unembedding_DV, mesh).astype(unembedding_DV.dtype)
 
 
-def chunk_count(n_tokens: int, vocabulary: int, asked: int = 0) -> int:
-  """Chunks for `n_tokens` tokens of a device."""
+def chunk_count(n_tokens: int, vocabulary: int, asked: int = 0, limit: int = 0) -> int:
+  """Chunks for `n_tokens` tokens of a device; `limit` is in bytes, 0: by platform."""
   if asked:
     return min(asked, n_tokens)
-  limit = _CHUNK_BYTES.get(jax.default_backend(), _CHUNK_BYTES_DEFAULT)
+  limit = limit or (_CHUNK_BYTES_CPU if platform() == 'cpu' else CHUNK_BYTES)
   return min(n_tokens, max(1, math.ceil(4 * n_tokens * vocabulary / limit)))
 
 

@@ -186,6 +186,18 @@ def use_rules(mesh: Mesh, rules: AxisRules | None = None) -> Iterator[None]:
     _ACTIVE.reset(token)
 
 
+def active_mesh() -> Mesh | None:
+  """The mesh of the `use_rules` that is being traced, None outside."""
+  active = _ACTIVE.get()
+  return active[0] if active else None
+
+
+def platform() -> str:
+  """'cpu', 'gpu' or 'tpu': what the program being traced is for (not always the machine that traces it)."""
+  mesh = active_mesh()
+  return mesh.devices.flat[0].platform if mesh else jax.default_backend()
+
+
 def constrain(x: jax.Array, *axes: str | None) -> jax.Array:
   """Pins an activation to its sharding, so that the partitioner gathers weights rather than cutting activations.
 

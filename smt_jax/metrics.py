@@ -20,15 +20,10 @@ import jax
 import numpy as np
 
 from data_gen.jsonl import AppendLog
+from smt_jax.chips import chip_of
 from smt_jax.config import LogConfig, ModelConfig, TrainConfig
 
 Row = dict[str, Any]
-
-# dense bfloat16 FLOP/s of one chip, from the vendors' data sheets
-PEAK_FLOPS = {
-    'h100': 989e12, 'h200': 989e12, 'a100': 312e12, 'b200': 2250e12,
-    'v4': 275e12, 'v5 lite': 197e12, 'v5e': 197e12, 'v5p': 459e12, 'v5': 459e12, 'v6 lite': 918e12, 'v6e': 918e12,
-}
 
 
 def matmul_parameters(model: ModelConfig) -> int:
@@ -47,17 +42,20 @@ def flops_per_token(model: ModelConfig, sequence_length: int) -> float:
   return 6 * matmul_parameters(model) + attention
 
 
-def peak_flops(device: jax.Device) -> float | None:
-  """Dense bfloat16 FLOP/s of a device; None where it is not known (a CPU)."""
-  kind = device.device_kind.lower()
-  return next((flops for name, flops in PEAK_FLOPS.items() if name in kind), None)
+def recomputed_flops_per_token(model: ModelConfig, sequence_length: int, remat: str) -> float:
+  """FLOPs of one token that a remat policy does again in the backward pass; no part of MFU."""
+  D, H, K, N = model.hidden_size, model.num_attention_heads, model.num_key_value_heads, model.head_dim
+  projections = 2 * D * N * (H + 2 * K)
+  layer = {'none': 0.0, 'attention': projections,
+           'full': projections + 2 * H * N * sequence_length + 2 * (H * N * D + 3 * D * model.intermediate_size)}
+  return model.num_hidden_layers * layer[remat]
 
 
 def mfu(tokens_per_second: float, model: ModelConfig, sequence_length: int) -> float | None:
   """Model FLOPs utilisation over all devices: `flops_per_token` x tokens/s / peak; None on unknown devices."""
-  peak = peak_flops(jax.devices()[0])
-  return None if peak is None else (
-      tokens_per_second * flops_per_token(model, sequence_length) / (peak * jax.device_count()))
+  chip = chip_of(jax.devices()[0].device_kind)
+  return None if chip is None else (
+      tokens_per_second * flops_per_token(model, sequence_length) / (chip.flops * jax.device_count()))
 
 
 def memory_bytes() -> int:

@@ -25,7 +25,7 @@ from data_gen.errors import UserError
 from smt_jax.attention import dot_product_attention
 from smt_jax.config import ModelConfig
 from smt_jax.linear import project
-from smt_jax.mesh import constrain
+from smt_jax.mesh import active_mesh, constrain, path_name
 
 Tree = Any
 # attend(cache, layer, q_BTHN, k_BTKN, v_BTKN) -> (cache, out_BTHN): how keys are kept and masked is the caller's affair
@@ -202,6 +202,21 @@ class Block(nnx.Module):
     return x_BTD + self.mlp(rms_norm(x_BTD, self.mlp_norm_D[...], self.eps)), cache
 
 
+def constrained(block: Block, specs: dict[str, Any]) -> Block:
+  """The block with its weights, and so their gradients, pinned to the sharding they are stored in.
+
+  Inside a loop over layers the partitioner would otherwise give every device every layer's whole gradient.
+  """
+  if active_mesh() is None:
+    return block
+
+  def pin(path: Any, weight: jax.Array) -> jax.Array:
+    spec = functools.reduce(lambda tree, name: tree.get(name, {}), path_name(path).split('.'), specs)
+    return constrain(weight, *spec.axes) if isinstance(spec, Spec) else weight  # adapters have no Spec
+
+  return jax.tree_util.tree_map_with_path(pin, block)
+
+
 class Transformer(nnx.Module):
   """A decoder-only language model."""
 
@@ -235,6 +250,7 @@ class Transformer(nnx.Module):
       cache: whatever `attend` keeps, handed from layer to layer.
       stacked: `self.stacked()`; the layers then run as a loop, which compiles one of them instead of all.
     """
+    specs = param_specs(self.config)['blocks'][0]
     angles_BTN = positions_BT[..., None].astype(jnp.float32) * rope_frequencies(self.config)
     cos_sin = jnp.cos(angles_BTN), jnp.sin(angles_BTN)
     x_BTD = constrain(self.embedding_VD[...][tokens_BT].astype(compute_dtype), 'batch', 'sequence', None)
@@ -242,7 +258,7 @@ class Transformer(nnx.Module):
     def apply(carry, block_and_layer):
       x_BTD, cache = carry
       block, layer = block_and_layer
-      x_BTD, cache = block(x_BTD, cos_sin, attend, cache, layer)
+      x_BTD, cache = constrained(block, specs)(x_BTD, cos_sin, attend, cache, layer)
       return (constrain(x_BTD, 'batch', 'sequence', None), cache), None
 
     if remat != 'none':

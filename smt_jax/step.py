@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from smt_jax import optim
+from smt_jax import memory, optim
 from smt_jax.loss import summed_cross_entropy, sums_by_kind
 from smt_jax.mesh import batch_sharding, replicated, use_rules
 from smt_jax.state import Setup, TrainState
@@ -119,7 +119,7 @@ def forward(setup: Setup, params: nnx.State, frozen: nnx.State,
       micro['tokens'],
       positions_BT=micro['positions'] if masked else None,  # without the mask a row is one text
       segment_ids_BT=micro['segment_ids'] if masked else None,
-      compute_dtype=dtype, attention=step.attention, remat='none' if step.remat == 'auto' else step.remat,
+      compute_dtype=dtype, attention=step.attention, remat=memory.remat_policy(setup),
       scan=step.scan_layers)
   with jax.named_scope('loss'):
     total, nll_BT = summed_cross_entropy(hidden_BTD, model.unembedding_DV().astype(dtype), micro['labels'],

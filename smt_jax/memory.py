@@ -1,0 +1,100 @@
+"""An estimate of a step's memory, without compiling it: what remat='auto' goes by, and what planning prints.
+
+The state's bytes are exact. The rest counts what must be alive at once: the compute copy of the weights, gradients,
+gathered layers, one chunk of the loss, and the activations that the chosen policy keeps. tests/test_plan.py holds it
+against the compiler's own figures.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from smt_jax.chips import chip_of
+from smt_jax.config import ModelConfig
+from smt_jax.loss import CHUNK_BYTES, chunk_count
+from smt_jax.mesh import batch_parts
+from smt_jax.state import Setup
+
+POLICIES = ('none', 'attention', 'full')
+_USABLE = 0.92  # of a device's memory; the rest is fragmentation and the libraries' own
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+  """Bytes on one device."""
+  state: int
+  compute_weights: int
+  gradients: int
+  gathered: int
+  loss: int
+  activations: int
+
+  @property
+  def total(self) -> int:
+    return sum(dataclasses.astuple(self))
+
+
+def local_bytes(tree: object, dtype: object = None, matrices_only: bool = False) -> int:
+  """Bytes on one device of a tree of sharded shapes, in their own dtype or another."""
+  return sum(math.prod(x.sharding.shard_shape(x.shape)) * (jnp.dtype(dtype) if dtype else x.dtype).itemsize
+             for x in jax.tree.leaves(tree) if x.ndim > 1 or not matrices_only)
+
+
+def kept_elements(model: ModelConfig, policy: str, tensor: int = 1) -> float:
+  """Activations that one layer keeps of one token for the backward pass, in elements."""
+  D, F = model.hidden_size, model.intermediate_size / tensor
+  heads, keys = (n * model.head_dim / tensor for n in (model.num_attention_heads, model.num_key_value_heads))
+  return {'none': 6 * D + 3 * heads + 4 * keys + 3 * F, 'attention': D + heads + 2 * F, 'full': D}[policy]
+
+
+def estimate(setup: Setup, policy: str) -> Estimate:
+  """The memory of the step of `setup` under a remat policy ('none', 'attention', 'full')."""
+  config, model, mesh = setup.config, setup.config.model, setup.mesh
+  compute = jnp.dtype(config.step.compute_dtype)
+  tensor = mesh.shape['tensor']
+  tokens = (config.mix.batch_size // config.step.accumulation_steps // batch_parts(mesh)
+            * config.mix.sequence_length // mesh.shape['context'])
+  trained, shapes = setup.shapes.params, setup.shapes
+  accumulated = config.step.accumulation_steps > 1
+  layer = local_bytes(setup.weights, compute) * mesh.shape['fsdp'] / model.num_hidden_layers
+  columns = model.vocab_size // tensor
+  chunk = math.ceil(tokens / chunk_count(tokens, columns, config.step.loss_chunks, CHUNK_BYTES))
+  kept = kept_elements(model, policy, tensor) * model.num_hidden_layers
+  kept += kept_elements(model, 'none', tensor) * (policy != 'none')  # one layer at a time is recomputed
+  return Estimate(
+      state=local_bytes((shapes.params, shapes.opt_state, shapes.frozen)),
+      compute_weights=0 if trained is setup.weights and config.step.param_dtype == compute.name
+      else local_bytes(trained, compute, matrices_only=True),
+      gradients=local_bytes(trained, compute) + (local_bytes(trained, jnp.float32) if accumulated else 0),
+      gathered=int(2 * layer) if mesh.shape['fsdp'] > 1 else 0,
+      loss=model.hidden_size * columns * (4 + compute.itemsize * (mesh.shape['fsdp'] > 1)) + 8 * chunk * columns,
+      activations=int(kept * tokens * compute.itemsize))
+
+
+def remat_policy(setup: Setup) -> str:
+  """What `step.remat` says; for 'auto' the policy that recomputes least and still fits, 'full' where none seems to.
+
+  Devices whose memory is unknown (CPUs) recompute nothing.
+  """
+  if setup.config.step.remat != 'auto':
+    return setup.config.step.remat
+  available = device_memory(setup.mesh)
+  if available is None:
+    return 'none'
+  return next((p for p in POLICIES if estimate(setup, p).total <= _USABLE * available), 'full')
+
+
+def device_memory(mesh: Mesh) -> int | None:
+  """Bytes of one device: as the runtime limits it, else as the data sheet says; None for CPUs."""
+  device = mesh.devices.flat[0]
+  if device.platform == 'cpu':
+    return None
+  try:
+    stats = device.memory_stats() or {}
+  except (jax.errors.JaxRuntimeError, AttributeError, NotImplementedError):
+    stats = {}  # a described device
+  chip = chip_of(device.device_kind)
+  return stats.get('bytes_limit') or (int(chip.memory) if chip else None)
