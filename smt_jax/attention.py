@@ -2,16 +2,26 @@
 
 Dims: B batch, T query time, S key time, H query heads, K key-value heads, G = H / K queries a key head, N head dim.
 
-What a kernel cannot mask it is not given: rows with segment ids or an explicit mask never reach a kernel that would
-attend across packed documents.
+| platform | plain causal rows | packed rows (segment ids) | explicit mask |
+|---|---|---|---|
+| NVIDIA, Hopper or later | cuDNN | cuDNN, every document a sequence of its own | XLA |
+| NVIDIA, Ampere | cuDNN | XLA | XLA |
+| TPU | splash attention | splash attention with segment ids | XLA |
+| others, float32, sequences cut over the mesh | XLA | XLA | XLA |
+
+What a kernel cannot mask it is not given: no row ever reaches a kernel that would attend across packed documents.
 """
+
+import functools
 
 import jax
 import jax.numpy as jnp
 
 from data_gen.errors import UserError
+from smt_jax import attention_cudnn, attention_tpu
+from smt_jax.mesh import AxisRules, active_mesh
 
-IMPLEMENTATIONS = ('auto', 'xla', 'cudnn')
+IMPLEMENTATIONS = ('auto', 'xla', 'cudnn', 'pallas')
 _SCORE_BYTES = 256 * 2**20  # the XLA path computes its float32 scores in blocks of queries no larger than this
 _CAUSAL_BLOCKS, _CAUSAL_FROM = 4, 128  # causal rows of so many tokens are cut in so many blocks of queries
 _MASKED = -1e30  # finite: a fully masked row softmaxes to something, never to NaN
@@ -35,29 +45,65 @@ def dot_product_attention(
     q_BTHN: queries, rotated.
     k_BSKN: keys, rotated; S == T unless `mask_BTS` says which keys are meant.
     v_BSKN: values.
-    segment_ids_BT: int, packed segments; a token sees only its own segment. 0 is padding, which sees only padding.
+    segment_ids_BT: int, packed segments, each one stretch of its row; a token sees only its own segment. 0 is
+      padding, which sees only padding.
     mask_BTS: bool, further restricts what is seen (True: seen). Always the XLA path.
     causal: a query sees no later key (by index).
-    impl: 'auto' (the fastest that is correct here), 'xla' or 'cudnn' (plain causal rows on an NVIDIA GPU only).
+    impl: 'auto' (the fastest that is correct here), 'xla', 'cudnn' (NVIDIA GPUs) or 'pallas' (splash attention, TPUs).
 
   Raises:
-    UserError: an unknown `impl`, or a kernel that cannot do the masking asked for.
+    UserError: an unknown `impl`, or a kernel that cannot do here what is asked for.
   """
   if impl not in IMPLEMENTATIONS:
     raise UserError(f'attention={impl!r}: expected one of {", ".join(IMPLEMENTATIONS)}')
-  plain = segment_ids_BT is None and mask_BTS is None
-  if impl == 'cudnn' and not plain:
-    raise UserError("attention='cudnn' cannot mask packed documents; use attention='auto' or 'xla', "
-                    'or pack without document masking')
-  if impl == 'cudnn' or (impl == 'auto' and plain and causal and _cudnn_can(q_BTHN, k_BSKN)):
-    return jax.nn.dot_product_attention(q_BTHN, k_BSKN, v_BSKN, is_causal=causal, implementation='cudnn')
-  return _xla(q_BTHN, k_BSKN, v_BSKN, segment_ids_BT, mask_BTS, causal)
+  whole = causal and mask_BTS is None and q_BTHN.shape[1] == k_BSKN.shape[1] > 1
+  kernel = _kernel(q_BTHN, segment_ids_BT is not None) if whole else 'xla'
+  if impl in ('cudnn', 'pallas') and impl != kernel:
+    what = 'an explicit mask' if not whole else 'plain rows' if segment_ids_BT is None else 'packed documents'
+    raise UserError(f"attention={impl!r} cannot do {what} with {q_BTHN.dtype} heads of {q_BTHN.shape[3]} on "
+                    f"{_device().device_kind}; use attention='auto' or 'xla'")
+  if impl == 'xla' or kernel == 'xla':
+    return _xla(q_BTHN, k_BSKN, v_BSKN, segment_ids_BT, mask_BTS, causal)
+  return _on_devices(kernel, q_BTHN, k_BSKN, v_BSKN, segment_ids_BT)
 
 
-def _cudnn_can(q_BTHN: jax.Array, k_BSKN: jax.Array) -> bool:
-  half = q_BTHN.dtype in (jnp.bfloat16, jnp.float16)
+def _device() -> jax.Device:
+  """A device of the kind that the traced program is for."""
+  mesh = active_mesh()
+  return mesh.devices.flat[0] if mesh else jax.local_devices()[0]
+
+
+def _kernel(q_BTHN: jax.Array, packed: bool) -> str:
+  """The fastest implementation that is correct for causal rows of a platform."""
+  mesh, device = active_mesh(), _device()
   T, N = q_BTHN.shape[1], q_BTHN.shape[3]
-  return jax.default_backend() == 'gpu' and half and N % 8 == 0 and N <= 128 and k_BSKN.shape[1] == T and T > 1
+  if mesh and mesh.shape['context'] > 1:  # both kernels want whole rows
+    return 'xla'
+  if attention_cudnn.available(device, q_BTHN.dtype, N, packed):
+    return 'cudnn'
+  return 'pallas' if device.platform == 'tpu' and attention_tpu.available(N, T) else 'xla'
+
+
+def _on_devices(kernel: str, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT) -> jax.Array:
+  """A kernel on every device's own rows and heads."""
+  if kernel == 'pallas':
+    run = attention_tpu.causal
+  elif segment_ids_BT is None:
+    run = attention_cudnn.causal
+  else:
+    run = functools.partial(attention_cudnn.packed, fallback=_segments_by_xla)
+  arguments = (q_BTHN, k_BTKN, v_BTKN) + (() if segment_ids_BT is None else (segment_ids_BT,))
+  mesh = active_mesh()
+  if mesh is None or mesh.size == 1:
+    return run(*arguments)
+  rules = AxisRules()
+  heads = rules.spec(('batch', None, 'heads', None))
+  specs = (heads, heads, heads, rules.spec(('batch', None)))[:len(arguments)]
+  return jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=heads, check_vma=False)(*arguments)
+
+
+def _segments_by_xla(q_BTHN, k_BTKN, v_BTKN, segment_ids_BT) -> jax.Array:
+  return _xla(q_BTHN, k_BTKN, v_BTKN, segment_ids_BT, None, True)
 
 
 def _xla(q_BTHN, k_BSKN, v_BSKN, segment_ids_BT, mask_BTS, causal) -> jax.Array:

@@ -86,27 +86,42 @@ def cast(tree: Tree, dtype: Any, count: jax.Array, stream: int) -> Tree:
   """float32 leaves in `dtype`; bfloat16 is rounded stochastically, reproducibly in (count, stream, leaf)."""
   if jnp.dtype(dtype) != jnp.bfloat16:
     return jax.tree.map(lambda x: x.astype(dtype), tree)
-  key = jax.random.fold_in(jax.random.key(stream), count)
   leaves, structure = jax.tree.flatten(tree)
   return jax.tree.unflatten(
-      structure, [stochastic_round(x, jax.random.fold_in(key, i)) for i, x in enumerate(leaves)])
+      structure, [stochastic_round(x, _seed(count, stream, i)) for i, x in enumerate(leaves)])
 
 
-def stochastic_round(x: jax.Array, key: jax.Array) -> jax.Array:
-  """float32 -> bfloat16, up or down with probability in proportion to closeness; infinities and nan stay."""
+def stochastic_round(x: jax.Array, seed: jax.typing.ArrayLike) -> jax.Array:
+  """float32 -> bfloat16, up or down with probability in proportion to closeness; infinities and nan stay.
+
+  The noise is a hash of seed (uint32 scalar) and place, a dozen integer operations that disappear behind the memory
+  traffic of an update. Threefry's hundred would take as long as the whole update of an 8B model.
+  """
   bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
-  noise = jax.random.bits(key, x.shape, jnp.uint16).astype(jnp.uint32)
+  place = jnp.zeros(x.shape, jnp.uint32)
+  for axis, size in enumerate(x.shape):
+    place = place * jnp.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
+  noise = _mixed(_mixed(place) ^ jnp.asarray(seed, jnp.uint32)) >> 16
   rounded = jax.lax.bitcast_convert_type(((bits + noise) >> 16).astype(jnp.uint16), jnp.bfloat16)
   return jnp.where(jnp.isfinite(x), rounded, x.astype(jnp.bfloat16))
+
+
+def _mixed(x: jax.Array) -> jax.Array:
+  """A bijection of uint32 in which every input bit changes every output bit (constants: C. Wellons' lowbias32)."""
+  x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
+  x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
+  return x ^ (x >> 16)
+
+
+def _seed(count: jax.typing.ArrayLike, stream: int, leaf: int) -> jax.Array:
+  return _mixed(_mixed(jnp.asarray(count).astype(jnp.uint32)) + jnp.uint32((stream << 24) + leaf))
 
 
 def apply_updates(params: Tree, updates: Tree, rate: jax.typing.ArrayLike, count: jax.typing.ArrayLike) -> Tree:
   """params - rate * updates in float32; bfloat16 weights are rounded stochastically, or small updates would vanish."""
   def one(p: jax.Array, u: jax.Array, i: int) -> jax.Array:
     total = p.astype(jnp.float32) - rate * u
-    if p.dtype != jnp.bfloat16:
-      return total.astype(p.dtype)
-    return stochastic_round(total, jax.random.fold_in(jax.random.fold_in(jax.random.key(3), count), i))
+    return stochastic_round(total, _seed(count, 3, i)) if p.dtype == jnp.bfloat16 else total.astype(p.dtype)
 
   leaves, structure = jax.tree.flatten(params)
   return jax.tree.unflatten(structure, [one(p, u, i) for i, (p, u) in enumerate(zip(leaves, jax.tree.leaves(updates)))])

@@ -1,0 +1,175 @@
+"""cuDNN's fused attention on NVIDIA GPUs, called below JAX's public function for what that cannot ask: packed rows.
+
+Dims: B batch, T query time, S key time, H query heads, K key-value heads, G = H / K, N head dim, X = B T tokens,
+R slots for runs.
+
+A run is a maximal stretch of tokens of one segment (padding is a segment too). cuDNN takes every run as a sequence of
+its own, given where it begins and how long it is; what lies between documents is never multiplied. The number of slots
+is fixed when compiling. A batch with more runs goes through XLA attention inside the same program: slower, as correct.
+
+`jax.nn.dot_product_attention` has no argument for this (jax 0.10 and 0.11) and up to 0.11.0 JAX's own conversion of
+offsets is wrong with fewer key heads than query heads (jax-ml/jax pull request 39521), so the primitives are bound
+directly, with offsets made here.
+"""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+try:
+  from jax._src.cudnn import fused_attention_stablehlo as fused
+except ImportError:  # a later JAX may move it; attention.py then takes another way
+  fused: Any = None
+
+TOKENS_A_RUN = 32  # as many slots as runs of this mean length need
+
+
+def available(device: jax.Device, dtype: Any, head_dim: int, packed: bool) -> bool:
+  """Whether these kernels run there: half precision, heads of up to 128, Hopper or later for packed rows."""
+  capability = str(getattr(device, 'compute_capability', '0')).split('.')[0]
+  if fused is None or device.platform != 'gpu' or not capability.isdigit():  # AMD's are named gfx...
+    return False
+  return (int(capability) >= (9 if packed else 8) and jnp.dtype(dtype) in (jnp.bfloat16, jnp.float16)
+          and head_dim % 8 == 0 and head_dim <= 128)
+
+
+class Runs(NamedTuple):
+  """Where the runs of all rows lie among the X tokens of the batch."""
+  begins: jax.Array  # int32 [R + 1]; X in slots without a run
+  lengths: jax.Array  # int32 [R]; 0 in slots without a run
+  of_token: jax.Array  # int32 [X], the run of a token
+  fit: jax.Array  # bool scalar: there are slots for all
+
+
+def find_runs(segment_ids_BT: jax.Array, slots_a_row: int) -> Runs:
+  """The runs of a batch, rows one after another; R = B x slots_a_row."""
+  B, T = segment_ids_BT.shape
+  starts_BT = jnp.concatenate(
+      [jnp.ones((B, 1), bool), segment_ids_BT[:, 1:] != segment_ids_BT[:, :-1]], axis=1)
+  of_token = jnp.cumsum(starts_BT.reshape(-1), dtype=jnp.int32) - 1
+  begins = jnp.nonzero(starts_BT.reshape(-1), size=B * slots_a_row + 1, fill_value=B * T)[0].astype(jnp.int32)
+  return Runs(begins, jnp.diff(begins), of_token, of_token[-1] < B * slots_a_row)
+
+
+def causal(q_BTHN: jax.Array, k_BTKN: jax.Array, v_BTKN: jax.Array) -> jax.Array:
+  """Causal attention of whole rows, [B, T, H, N]. Its residuals are named 'attention' for remat policies."""
+  return _causal(q_BTHN, k_BTKN, v_BTKN)
+
+
+@jax.custom_vjp
+def _causal(q_BTHN, k_BTKN, v_BTKN):
+  return _forward(q_BTHN, k_BTKN, v_BTKN, training=False)[0]
+
+
+def _causal_forward(q_BTHN, k_BTKN, v_BTKN):
+  out_BTHN, stats = (checkpoint_name(x, 'attention') for x in _forward(q_BTHN, k_BTKN, v_BTKN, training=True))
+  return out_BTHN, (q_BTHN, k_BTKN, v_BTKN, out_BTHN, stats)
+
+
+def _causal_backward(kept, d_out_BTHN):
+  q_BTHN, k_BTKN, v_BTKN, out_BTHN, stats = kept
+  return _backward(q_BTHN, k_BTKN, v_BTKN, out_BTHN, stats, d_out_BTHN)
+
+
+_causal.defvjp(_causal_forward, _causal_backward)
+
+
+def packed(q_BTHN: jax.Array, k_BTKN: jax.Array, v_BTKN: jax.Array, segment_ids_BT: jax.Array, fallback: Any,
+           slots_a_row: int = 0) -> jax.Array:
+  """Causal attention inside the segments of packed rows, [B, T, H, N].
+
+  Args:
+    fallback: function of (q, k, v, segment ids) for batches with more runs than there are slots.
+    slots_a_row: runs for which a row has slots, on average over the batch; 0: by `TOKENS_A_RUN`.
+  """
+  slots = slots_a_row or max(8, q_BTHN.shape[1] // TOKENS_A_RUN)
+  return _packed(fallback, slots, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _packed(fallback, slots, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT):
+  return _packed_forward(fallback, slots, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT)[0]
+
+
+def _packed_forward(fallback, slots, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT):
+  B, T, H, _ = q_BTHN.shape
+  runs = find_runs(segment_ids_BT, slots)
+
+  def fast(q, k, v):
+    out_BTHN, stats_RHT = _forward(q, k, v, runs, training=True)
+    inside_X = jnp.arange(B * T) - runs.begins[runs.of_token]
+    return out_BTHN, stats_RHT[runs.of_token, :, inside_X].T  # without the places that no token has: 1 / slots of it
+
+  def slow(q, k, v):
+    return fallback(q, k, v, segment_ids_BT), jnp.zeros((H, B * T), jnp.float32)
+
+  out_BTHN, stats_HX = (checkpoint_name(x, 'attention')
+                        for x in jax.lax.cond(runs.fit, fast, slow, q_BTHN, k_BTKN, v_BTKN))
+  return out_BTHN, (q_BTHN, k_BTKN, v_BTKN, segment_ids_BT, out_BTHN, stats_HX)
+
+
+def _packed_backward(fallback, slots, kept, d_out_BTHN):
+  q_BTHN, k_BTKN, v_BTKN, segment_ids_BT, out_BTHN, stats_HX = kept
+  T = q_BTHN.shape[1]
+  runs = find_runs(segment_ids_BT, slots)
+
+  def fast(q, k, v, out, stats_HX, d_out):
+    padded_HX = jnp.pad(stats_HX, ((0, 0), (0, T)))
+    stats_RHT = jax.vmap(lambda begin: jax.lax.dynamic_slice_in_dim(padded_HX, begin, T, axis=1))(runs.begins[:-1])
+    return _backward(q, k, v, out, stats_RHT, d_out, runs)
+
+  def slow(q, k, v, out, stats_HX, d_out):
+    del out, stats_HX
+    return jax.vjp(lambda *qkv: fallback(*qkv, segment_ids_BT), q, k, v)[1](d_out)
+
+  d_qkv = jax.lax.cond(runs.fit, fast, slow, q_BTHN, k_BTKN, v_BTKN, out_BTHN, stats_HX, d_out_BTHN)
+  return *d_qkv, None
+
+
+_packed.defvjp(_packed_forward, _packed_backward)
+
+
+def decode(q_BKGN: jax.Array, keys_BKSN: jax.Array, values_BKSN: jax.Array, length_B: jax.Array) -> jax.Array:
+  """Attention [B, K, G, N] of one new token a row over the first `length_B` places of a cache; no gradient.
+
+  The G queries of a key head stand as G queries of one sequence, so that each key is read from memory once.
+  """
+  B, _, G, N = q_BKGN.shape
+  none = jnp.zeros(0, q_BKGN.dtype)
+  lengths = jnp.full((B,), G, jnp.int32), length_B.astype(jnp.int32)
+  return fused._dot_product_attention_fwd_p.bind(
+      q_BKGN, keys_BKSN, values_BKSN, none, *lengths, none, none, none, none,
+      **_settings(N, fused.MaskType.PADDING, fused.AttentionLayout.BNTH), is_training=False)[0]
+
+
+def _settings(head_dim: int, mask: Any, layout: Any) -> dict[str, Any]:
+  return {'scale': head_dim**-0.5, 'seed': 0, 'dropout_rate': 0.0, 'variadic_args': (False, False),
+          'mask_type': mask, 'layout': layout.value, 'sliding_window_length': None}
+
+
+def _operands(q_BTHN: jax.Array, k_BTKN: jax.Array, runs: Runs | None) -> tuple[list[jax.Array], dict[str, Any]]:
+  """(bias, lengths, offsets, page tables) and the static arguments of a call; what is not used has no elements."""
+  none, N = jnp.zeros(0, q_BTHN.dtype), q_BTHN.shape[3]
+  if runs is None:
+    return [none] * 7, _settings(N, fused.MaskType.CAUSAL, fused.AttentionLayout.BTNH)
+  B, X = q_BTHN.shape[0], q_BTHN.shape[0] * q_BTHN.shape[1]
+  lengths = runs.lengths.reshape(B, -1)
+  begins = jnp.pad(runs.begins, (0, B - 1), constant_values=X).reshape(B, -1)  # the kernel reads the first R + 1
+  offsets = [begins * (x.shape[2] * N) for x in (q_BTHN, k_BTKN)]  # in elements
+  return ([none, lengths, lengths, *offsets, none, none],
+          _settings(N, fused.MaskType.PADDING_CAUSAL, fused.AttentionLayout.BTNH))
+
+
+def _forward(q_BTHN, k_BTKN, v_BTKN, runs=None, *, training):
+  operands, settings = _operands(q_BTHN, k_BTKN, runs)
+  return fused._dot_product_attention_fwd_p.bind(
+      q_BTHN, k_BTKN, v_BTKN, *operands, **settings, is_training=training)
+
+
+def _backward(q_BTHN, k_BTKN, v_BTKN, out_BTHN, stats, d_out_BTHN, runs=None):
+  operands, settings = _operands(q_BTHN, k_BTKN, runs)
+  return tuple(fused._dot_product_attention_bwd_p.bind(
+      q_BTHN, k_BTKN, v_BTKN, *operands, stats, out_BTHN, d_out_BTHN, **settings))
