@@ -7,7 +7,7 @@ from absl import flags
 
 from data_gen.jsonl import write_json
 from launch import app
-from smt_jax.eval.compare import compare, table
+from smt_jax.eval.compare import bracket, compare, points, table
 from smt_jax.eval.runs import find_runs
 
 _A = flags.DEFINE_string('a', None, 'Folder (or glob, one folder a seed) written by launch.evaluate.', required=True)
@@ -20,10 +20,10 @@ def main() -> None:
   result = compare(find_runs(_A.value, '--a'), find_runs(_B.value, '--b'), _SEED.value)
   print(table([result]))
   for name, part in result.parts.items():
-    print(f'  {name}: {100 * part.estimate:+.1f} [{100 * part.low:+.1f}, {100 * part.high:+.1f}]')
+    print(f'  {name}: {points(part.estimate)} {bracket(part)}')
   if result.questions_only is not None:
     i = result.questions_only
-    print(f'  these worlds only: {100 * i.estimate:+.1f} [{100 * i.low:+.1f}, {100 * i.high:+.1f}]')
+    print(f'  these worlds only: {points(i.estimate)} {bracket(i)}')
   if result.left_out:
     print(f'  {result.left_out} questions left out: only one of the two could be asked them')
   print(f'  interval: {result.difference.method}; {result.n_groups} clusters; {result.n_runs} pairs of runs')

@@ -81,13 +81,17 @@ def test_bad_flags_in_process(tmp_path, flags, message):
   assert not (tmp_path / 'out' / 'results.json').exists()
 
 
-def test_duplicate_questions_and_missing_documents(tmp_path):
+def test_repeated_questions_are_said_and_kept_equal_ids_are_refused(tmp_path, capsys):
   from data_gen.errors import UserError
   small_files(tmp_path)
   rows = [row for _, row in read_jsonl(tmp_path / 'questions.jsonl')]
   write_jsonl(tmp_path / 'twice.jsonl', [*rows, rows[0] | {'id': 'new'}])
-  with pytest.raises(UserError, match='"q0" and "new" are the same question'):
-    evaluation.read_questions(str(tmp_path / 'twice.jsonl'), 'quality')
+  assert len(evaluation.read_questions(str(tmp_path / 'twice.jsonl'), 'quality')) == 9
+  said = capsys.readouterr().err
+  assert '1 of 9 questions repeat another' in said and '"new" repeats "q0"' in said and ' 0 of them' in said
+  write_jsonl(tmp_path / 'ids.jsonl', [*rows, rows[1] | {'question': 'Another?'}])
+  with pytest.raises(UserError, match=r'ids\.jsonl:9: id "q1" already stands on line 2'):
+    evaluation.read_questions(str(tmp_path / 'ids.jsonl'), 'quality')
   write_jsonl(tmp_path / 'options.jsonl', [rows[0] | {'options': list('abcdefghijk')}])
   values = evaluation.config_values(benchmark='custom', questions=str(tmp_path / 'options.jsonl'), arm='x',
                                     checkpoint='x', out=str(tmp_path / 'out'))

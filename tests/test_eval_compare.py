@@ -58,7 +58,17 @@ def test_equal_arms_are_not_significant(tmp_path):
   c = compare([run(tmp_path / 'a', 'x', 0.6, 1)], [run(tmp_path / 'b', 'y', 0.6, 2)])
   assert not c.significant and c.verdict() == 'no significant difference'
   same = compare([run(tmp_path / 'a', 'x', 0.6, 1)], [run(tmp_path / 'a', 'x', 0.6, 1)])
-  assert same.difference.estimate == same.difference.low == same.difference.high == 0
+  assert same.difference.estimate == 0 and same.difference.low == -same.difference.high > -0.15
+
+
+@pytest.mark.parametrize('n_groups', [1, 2, 5])
+def test_few_documents_are_said_and_never_significant(tmp_path, n_groups):
+  qs = questions(n_groups=n_groups, size=8)
+  c = compare([run(tmp_path / 'a', 'x', 1.0, qs=qs)], [run(tmp_path / 'b', 'y', 0.0, qs=qs)])
+  assert c.difference.estimate == 1 and not c.significant and c.verdict() == f'too few documents ({n_groups}) to tell'
+  assert c.verdict() in table([c]) and 'nan' not in table([c])
+  row = json.loads(json.dumps(c.to_json(), allow_nan=False))
+  assert row['significant'] is False and row['difference']['too_few'] is True and row['gain']['low'] is None
 
 
 @pytest.mark.parametrize('change', ['question', 'answer', 'group', 'id', 'fewer'])

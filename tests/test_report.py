@@ -133,6 +133,26 @@ def test_small_helpers():
   assert means == [2, 6] and index == [1, 3]
 
 
+def test_an_arm_that_was_asked_nothing(tmp_path):
+  """Every filing is missing: no figure, no interval, still a report and valid JSON."""
+  from known_readers import Perfect
+
+  from data_gen.schema import Question
+  from smt_jax.eval.runner import evaluate
+  from smt_jax.eval.settings import Settings
+  qs = [Question(f'q{i}', ('gone',), f'g{i}', f'What is {i}?', ('a1', 'b2'), 0, metadata={'filing_missing': True})
+        for i in range(8)]
+  for mode in ('closed_book', 'full_document'):
+    evaluate(Settings('custom', mode, mode=mode), qs, [], Perfect(qs), tmp_path / mode)
+  def refuse(word):
+    raise AssertionError(word)
+  results = json.loads((tmp_path / 'full_document' / 'results.json').read_text(), parse_constant=refuse)
+  assert results['ci95'] == [None, None] and results['accuracy']['strict'] is None and len(results['excluded']) == 8
+  write_report(find_runs(f'{tmp_path}/*'), tmp_path / 'report')
+  text = (tmp_path / 'report' / 'table.md').read_text()
+  assert 'nan' not in text and 'no question was asked in both' in text
+
+
 @pytest.mark.skipif(not shutil.which('chromium'), reason='no chromium here')
 def test_the_page_runs_in_a_browser(page, tmp_path):
   out, _, _ = page

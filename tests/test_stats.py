@@ -93,16 +93,89 @@ def test_order_of_questions_does_not_matter_and_the_seed_does_little():
 def test_all_alike_is_exact_over_clusters(value):
   found = stats.mean_interval(np.full(100, value), [str(i % 20) for i in range(100)])
   edge = 1 - 0.025 ** (1 / 20)  # Clopper-Pearson for 0 of 20
-  assert found.estimate == value and found.method == 'exact over clusters'
+  assert found.estimate == value and found.method.startswith('exact over clusters')
   assert (found.low, found.high) == pytest.approx((0, edge) if value == 0 else (1 - edge, 1))
 
 
 def test_degenerate_inputs():
   assert math.isnan(stats.mean_interval([], []).estimate)
-  assert stats.mean_interval([1.0, 0.0], ['a', 'a']).method == 'one cluster: no interval'
+  one = stats.mean_interval([1.0, 0.0], ['a', 'a'])
+  assert one.too_few and one.low < 0.05 and one.high > 0.95
+  losses = stats.mean_interval([2.0, 3.0], ['a', 'a'], bounds=(-math.inf, math.inf))
+  assert losses.method == 'one cluster: no interval' and losses.to_json()['low'] is None
   same = stats.paired_difference([1, 0, 1], [1, 0, 1], ['a', 'b', 'c'])
-  assert (same.low, same.high) == (0, 0) and not same.excludes_zero
+  assert same.low == -same.high < -0.5 and same.estimate == 0 and not same.excludes_zero
   assert math.isnan(stats.relative_gain([1, 0], [0, 0], ['a', 'b']).estimate)
+
+
+@pytest.mark.parametrize('n', [2, 3, 5])
+def test_a_few_documents_give_a_wide_interval_and_no_significance(n):
+  groups = [f'd{i % n}' for i in range(8 * n)]
+  alike = np.array([float(i // n < 2) for i in range(8 * n)])  # a quarter right in every document
+  found = stats.mean_interval(alike, groups)
+  assert found.estimate == 0.25 and found.too_few and found.low < 0.05 and found.high > 0.6
+  for a in (np.ones(8 * n), np.array([float(i % 8 > 1) for i in range(8 * n)])):
+    difference = stats.paired_difference(a, alike * 0, groups)
+    assert difference.estimate > 0.6 and difference.low < 0 < difference.high and not difference.excludes_zero
+    gain = stats.relative_gain(a, alike, groups)
+    assert math.isfinite(gain.estimate) and math.isnan(gain.low) and gain.to_json()['high'] is None
+  seeds = stats.over_seeds(np.stack([alike] * 3), groups)
+  assert seeds.too_few and seeds.low < 0.05 and seeds.high > 0.6
+
+
+def test_documents_all_alike_are_no_certainty():
+  groups = [f'd{i // 4}' for i in range(80)]
+  quarter = np.array([float(i % 4 == 0) for i in range(80)])
+  found = stats.mean_interval(quarter, groups)
+  assert (found.low, found.high) == pytest.approx(stats.clopper_pearson(5, 20)) and not found.too_few
+  assert stats.over_seeds(np.stack([quarter] * 2), groups).low == found.low
+  zero = stats.paired_difference(quarter, quarter, groups)
+  assert zero.high == pytest.approx(1 - 0.0125 ** (1 / 20)) and zero.low == -zero.high
+  better = stats.paired_difference(quarter * 0 + 1, quarter * 0, groups)
+  assert better.excludes_zero and better.high == 1
+  assert math.isnan(stats.relative_gain(quarter * 2, quarter, groups).low)
+
+
+def test_a_difference_on_few_documents_of_many_is_not_significant():
+  """As McNemar's exact test has it: five questions won and none lost give p = 0.06, six on six documents 0.03."""
+  groups = [str(i) for i in range(265)]
+  for won, significant in ((5, False), (12, True)):
+    a = np.array([float(i < won) for i in range(265)])
+    found = stats.paired_difference(a, a * 0, groups)
+    assert found.excludes_zero is significant and (stats.mcnemar(a, a * 0)['p'] < 0.05) is significant
+    assert found.low < won / 265 < found.high
+
+
+@pytest.mark.parametrize('n_clusters,size,accuracy', [(3, 10, 0.6), (6, 10, 0.9), (20, 20, 0.98), (46, 1, 0.05)])
+def test_rare_successes_and_few_documents_are_covered(n_clusters, size, accuracy):
+  rng = np.random.default_rng(5)
+  hits = 0
+  for r in range(150):
+    level = np.repeat(rng.beta(accuracy * 10, (1 - accuracy) * 10, n_clusters), size)
+    values = (rng.random(len(level)) < level).astype(float)
+    found = stats.mean_interval(values, np.repeat(np.arange(n_clusters), size).astype(str), seed=r, resamples=600)
+    hits += found.low <= accuracy <= found.high
+  assert hits / 150 >= 0.9
+
+
+def test_no_warning_and_no_absurd_bound():
+  """Right answers on a handful of many documents: the smaller arm may be never right in a resample."""
+  import warnings
+  rng = np.random.default_rng(6)
+  groups = [str(i) for i in range(46)]
+  with warnings.catch_warnings():
+    warnings.simplefilter('error')
+    for k in range(1, 12):
+      a, b = (rng.permutation(np.arange(46) < n).astype(float) for n in (k + 3, k))
+      for found in (stats.paired_difference(a, b, groups), stats.relative_gain(a, b, groups)):
+        assert math.isnan(found.high) or -1 <= found.low <= found.estimate <= found.high < 50
+
+
+def test_runs_that_all_gave_the_same():
+  found = stats.over_runs([0.5, 0.5, 0.5], bounds=(0, 1))
+  assert found.low < 0.2 and found.high > 0.8
+  assert not stats.over_runs([0.5, 0.5], bounds=(-1, 1)).excludes_zero
+  assert math.isnan(stats.over_runs([0.5, 0.5]).low) and stats.over_runs([0.2, 0.9], bounds=(0, 1)).high == 1
 
 
 def test_exact_intervals():

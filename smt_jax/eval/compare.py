@@ -50,12 +50,17 @@ class Comparison:
     """The finding in a few words."""
     if np.isnan(self.difference.low):
       return 'one run of each: no interval'
+    if self.difference.too_few:
+      return f'too few documents ({self.n_groups}) to tell'
     if not self.significant:
       return 'no significant difference'
     return f'{self.a if self.difference.estimate > 0 else self.b} is significantly better'
 
   def to_json(self) -> dict[str, Any]:
-    return dataclasses.asdict(self) | {'significant': self.significant, 'verdict': self.verdict()}
+    row = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+    row = {k: v.to_json() if isinstance(v, Interval) else v for k, v in row.items()}
+    row['parts'] = {k: v.to_json() for k, v in self.parts.items()}
+    return row | {'significant': self.significant, 'verdict': self.verdict()}
 
 
 def shared_questions(a: Run, b: Run) -> tuple[list[str], int]:
@@ -154,7 +159,7 @@ def _worlds(pairs: Sequence[tuple[Run, Run]], shared: Sequence[tuple[list[str], 
     groups += [f'{number}/{x.asked[i]["group"]}' for i in ids]
     means.append((values[-1][0].mean(), values[-1][1].mean()))
   all_a, all_b = (np.concatenate([v[k] for v in values]) for k in (0, 1))
-  difference = stats.over_runs([p - q for p, q in means])
+  difference = stats.over_runs([p - q for p, q in means], bounds=(-1, 1))
   defined = [p / q - 1 for p, q in means if q > 0]
   gain = stats.over_runs(defined) if len(defined) == len(means) else Interval(
       float('nan'), float('nan'), float('nan'), 'undefined: the second arm is never right')
@@ -163,7 +168,7 @@ def _worlds(pairs: Sequence[tuple[Run, Run]], shared: Sequence[tuple[list[str], 
     rows = [[i for i in ids if x.asked[i].get('hard') is value] for (x, _), (ids, _) in zip(pairs, shared, strict=True)]
     if all(rows):
       parts[name] = stats.over_runs([float((x.scores(ids) - y.scores(ids)).mean())
-                                     for (x, y), ids in zip(pairs, rows, strict=True)])
+                                     for (x, y), ids in zip(pairs, rows, strict=True)], bounds=(-1, 1))
   return Comparison(
       pairs[0][0].arm, pairs[0][1].arm, pairs[0][0].benchmark, 'worlds', len(pairs), len(all_a), len(set(groups)),
       float(np.mean([p for p, _ in means])), float(np.mean([q for _, q in means])), difference, gain,
@@ -175,8 +180,8 @@ def table(comparisons: Sequence[Comparison]) -> str:
   rows = [('a', 'b', 'benchmark', 'questions', 'a %', 'b %', 'a - b', '95% interval', 'relative', 'McNemar p', '')]
   for c in comparisons:
     rows.append((c.a, c.b, c.benchmark, f'{c.n_questions}', f'{100 * c.accuracy_a:.1f}', f'{100 * c.accuracy_b:.1f}',
-                 points(c.difference.estimate), f'[{points(c.difference.low)}, {points(c.difference.high)}]',
-                 f'{100 * c.gain.estimate:+.1f}% [{points(c.gain.low)}, {points(c.gain.high)}]',
+                 points(c.difference.estimate), bracket(c.difference),
+                 'n/a' if np.isnan(c.gain.estimate) else f'{points(c.gain.estimate)}% {bracket(c.gain)}',
                  '' if c.mcnemar is None else f'{c.mcnemar["p"]:.3g}', c.verdict()))
   widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
   return '\n'.join('  '.join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
@@ -185,3 +190,8 @@ def table(comparisons: Sequence[Comparison]) -> str:
 def points(share: float) -> str:
   """A share as signed percentage points."""
   return 'n/a' if np.isnan(share) else f'{100 * share:+.1f}'
+
+
+def bracket(found: Interval) -> str:
+  """An interval in signed percentage points; 'no interval' where there is none."""
+  return 'no interval' if np.isnan(found.low) else f'[{points(found.low)}, {points(found.high)}]'

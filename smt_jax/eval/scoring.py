@@ -132,7 +132,7 @@ def results(settings: Settings, tasks: Sequence[Task], verdicts: Verdicts, judge
       'checkpoint': settings.checkpoint, 'step': training.get('step'), 'seed': training.get('seed', settings.seed),
       'training_tokens': training.get('training_tokens'), 'n_questions': len(used), 'n_groups': len(set(groups)),
       'accuracy': {'strict': _mean(strict), 'lenient': _mean(lenient)},
-      'ci95': [interval.low, interval.high], 'ci95_method': interval.method,
+      'ci95': _bounds(interval), 'ci95_method': interval.method,
       'parse_rate': _mean([t.parsed for t in trials]), 'by_letter': by_letter(trials),
       'recall_sd': recall_sd(trials), 'hard': _subset(tasks, verdicts, used, True),
       'easy': _subset(tasks, verdicts, used, False), 'chance': _chance(tasks, used),
@@ -175,7 +175,12 @@ def _subset(tasks: Sequence[Task], verdicts: Verdicts, used: Sequence[int], hard
   strict = _per_question(verdicts, kept, 'strict')
   interval = stats.mean_interval(strict, [tasks[i].question.group for i in kept])
   return {'n_questions': len(kept), 'strict': interval.estimate,
-          'lenient': _mean(_per_question(verdicts, kept, 'lenient')), 'ci95': [interval.low, interval.high]}
+          'lenient': _mean(_per_question(verdicts, kept, 'lenient')), 'ci95': _bounds(interval)}
+
+
+def _bounds(interval: stats.Interval) -> list[float | None]:
+  row = interval.to_json()
+  return [row['low'], row['high']]
 
 
 def _chance(tasks: Sequence[Task], used: Sequence[int]) -> float | None:

@@ -1,4 +1,4 @@
-"""Uncertainty of accuracies: cluster bootstraps, exact and Bayesian intervals, paired differences.
+"""Uncertainty of accuracies: cluster bootstraps, exact intervals where these fail, paired differences, several runs.
 
 Questions about one document are not independent, so documents (articles, patients, filings) are what is resampled.
 The statistic is always a ratio of sums over clusters, sum(s_g) / sum(c_g): an accuracy, a mean difference, or, with
@@ -8,31 +8,52 @@ and clustered errors; Bowyer et al. (arXiv 2503.01747) for small n; Efron and Ti
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats as scipy_stats
 
+from smt_jax.eval.exact import (
+    beta_interval,
+    clopper_pearson,
+    difference_over_clusters,
+    mcnemar,
+    share_over_clusters,
+    wilson,
+)
+
+__all__ = ['Interval', 'beta_interval', 'clopper_pearson', 'mcnemar', 'mean_interval', 'mean_of_independent',
+           'over_runs', 'over_seeds', 'paired_difference', 'relative_gain', 'wilson']
+
 FEW_CLUSTERS = 80  # below this the percentile bootstrap is too narrow and bootstrap-t is taken
+MIN_CLUSTERS = 6  # an exact sign test over fewer cannot reach 5%, so neither may an interval
+MIN_HIT = 4  # an accuracy that fewer clusters make differ from 0 or 1: resampling misses them (simulated: below 90%)
 RESAMPLES = 10_000
 _AT_ONCE = 1000
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-  """An estimate with a two-sided interval, all in the units of the values (shares of 1), and how it was found."""
+  """An estimate with a two-sided interval, all in the units of the values (shares of 1), and how it was found.
+
+  `too_few`: there are too few clusters to call anything significant, whatever the bounds.
+  """
   estimate: float
   low: float
   high: float
   method: str
+  too_few: bool = False
 
   @property
   def excludes_zero(self) -> bool:
-    return self.low > 0 or self.high < 0
+    return not self.too_few and (self.low > 0 or self.high < 0)
 
   def to_json(self) -> dict[str, Any]:
-    return dataclasses.asdict(self)
+    """As JSON values: None for what is undefined or unbounded."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v
+            for k, v in dataclasses.asdict(self).items()}
 
 
 def mean_interval(values: Sequence[float] | np.ndarray, groups: Sequence[str], level: float = 0.95, seed: int = 0,
@@ -42,28 +63,48 @@ def mean_interval(values: Sequence[float] | np.ndarray, groups: Sequence[str], l
   Args:
     values: [N] per question, within `bounds`.
     groups: [N] cluster of each question.
-    bounds: possible range of a value; (-1, 1) for differences.
+    bounds: possible range of a value; (-1, 1) for differences, infinite ones for losses.
 
   Returns:
-    Bootstrap-t for fewer than 80 clusters, percentile bootstrap otherwise; Clopper-Pearson over clusters where an
-    accuracy is all right or all wrong (no resampling can see beyond that), and a single point where no value differs
-    from 0 in a paired comparison.
+    Bootstrap-t for fewer than 80 clusters, percentile bootstrap otherwise. Where resampling cannot see the
+    uncertainty (fewer than 6 clusters, clusters that all gave the same, an accuracy or a difference that rests on a
+    few clusters) the interval of `exact`, which is wide; with fewer than 6 clusters it says `too_few`.
   """
   values = np.asarray(values, np.float64)
   if not len(values):
     return Interval(float('nan'), float('nan'), float('nan'), 'no questions')
+  exact = _where_resampling_fails(values, groups, level, bounds)
+  if exact is not None:
+    return exact
   sums_G, counts_G = cluster_sums(values, groups)
-  estimate = float(values.mean())
-  n_clusters = len(sums_G)
-  if np.ptp(values) == 0 and bounds == (0.0, 1.0) and estimate in bounds:
-    low, high = clopper_pearson(round(estimate * n_clusters), n_clusters, level)
-    return Interval(estimate, low, high, 'exact over clusters')
-  if np.allclose(sums_G, estimate * counts_G):
-    if n_clusters > 1:
-      return Interval(estimate, estimate, estimate, 'no variation between clusters')
-    return Interval(estimate, *bounds, 'one cluster: no interval')
   low, high, method = _bootstrap(sums_G, counts_G, level, seed, resamples)
-  return Interval(estimate, max(low, bounds[0]), min(high, bounds[1]), method)
+  return Interval(float(values.mean()), max(low, bounds[0]), min(high, bounds[1]), method)
+
+
+def _where_resampling_fails(values: np.ndarray, groups: Sequence[str], level: float,
+                            bounds: tuple[float, float]) -> Interval | None:
+  """The interval without resampling, or None where resampling serves."""
+  sums_G, counts_G = cluster_sums(values, groups)
+  n, estimate = len(sums_G), float(values.mean())
+  few, same = n < MIN_CLUSTERS, bool(np.allclose(sums_G, estimate * counts_G))
+  if bounds == (0.0, 1.0):
+    hit = min(np.count_nonzero(sums_G > 0), np.count_nonzero(sums_G < counts_G))
+    rare, interval = hit < MIN_HIT, share_over_clusters
+  elif bounds == (-1.0, 1.0):
+    hit = np.count_nonzero(cluster_sums(np.abs(values), groups)[0])
+    rare, interval = hit < MIN_CLUSTERS, difference_over_clusters
+  elif n == 1:
+    return Interval(estimate, *bounds, 'one cluster: no interval', True)
+  elif few:
+    _, error = ratio_and_error(sums_G, counts_G)
+    half = float(scipy_stats.t.ppf((1 + level) / 2, n - 1)) * error
+    return Interval(estimate, estimate - half, estimate + half, f't over clusters: only {n}', True)
+  else:
+    return None
+  if not (few or same or rare):
+    return None
+  said = f'only {n}' if few else 'all alike' if same else f'a few ({hit}) decide'
+  return Interval(estimate, *interval(values, counts_G, level), f'exact over clusters: {said}', few)
 
 
 def cluster_sums(values: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -102,6 +143,7 @@ def _resampled(sums_G: np.ndarray, counts_G: np.ndarray, seed: int, resamples: i
   for start in range(0, resamples, _AT_ONCE):  # bounded memory however many clusters
     weights_RG = _weights(n, seed, start, min(_AT_ONCE, resamples - start))
     total_R = weights_RG @ counts_G
+    weights_RG, total_R = weights_RG[total_R > 0], total_R[total_R > 0]  # of a gain: samples in which b is never right
     ratio_R = weights_RG @ sums_G / total_R
     square_R = (weights_RG @ np.square(sums_G) - 2 * ratio_R * (weights_RG @ (sums_G * counts_G))
                 + np.square(ratio_R) * (weights_RG @ np.square(counts_G)))
@@ -126,16 +168,23 @@ def paired_difference(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.n
 
 def relative_gain(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray, groups: Sequence[str],
                   level: float = 0.95, seed: int = 0, resamples: int = RESAMPLES) -> Interval:
-  """(mean a - mean b) / mean b, the paper's measure, as a ratio of sums over clusters; nan where b is never right."""
+  """(mean a - mean b) / mean b, the paper's measure, as a ratio of sums over clusters.
+
+  Returns:
+    nan where b is never right; no bounds (nan) where b's right answers, or the differences, lie in fewer than 6
+    clusters: a ratio whose denominator may vanish has no interval worth quoting.
+  """
   a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
   if not len(b) or b.sum() == 0:
     return Interval(float('nan'), float('nan'), float('nan'), 'undefined: the second arm is never right')
   differences_G, _ = cluster_sums(a - b, groups)
   base_G, _ = cluster_sums(b, groups)
   estimate = float(differences_G.sum() / base_G.sum())
-  if np.allclose(differences_G, estimate * base_G) or len(base_G) < 2:
-    return Interval(estimate, estimate, estimate, 'no variation between clusters')
-  return Interval(estimate, *_bootstrap(differences_G, base_G, level, seed, resamples))
+  hit = min(np.count_nonzero(base_G), np.count_nonzero(cluster_sums(np.abs(a - b), groups)[0]))
+  if hit < MIN_CLUSTERS or np.allclose(differences_G, estimate * base_G):
+    return Interval(estimate, float('nan'), float('nan'), f'no interval: rests on {hit} clusters', True)
+  low, high, method = _bootstrap(differences_G, base_G, level, seed, resamples)
+  return Interval(estimate, max(low, -1.0), high, method)
 
 
 def mean_of_independent(intervals: Sequence[Interval]) -> Interval:
@@ -145,40 +194,6 @@ def mean_of_independent(intervals: Sequence[Interval]) -> Interval:
   below = np.sqrt(sum((i.estimate - i.low) ** 2 for i in intervals)) / n
   above = np.sqrt(sum((i.high - i.estimate) ** 2 for i in intervals)) / n
   return Interval(float(estimate), float(estimate - below), float(estimate + above), 'independent benchmarks')
-
-
-def mcnemar(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> dict[str, Any] | None:
-  """Exact McNemar test of two columns of 0 and 1: discordant counts and two-sided p; None for other values."""
-  a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-  if not (np.isin(a, (0, 1)).all() and np.isin(b, (0, 1)).all()):
-    return None
-  only_a, only_b = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
-  n = only_a + only_b
-  p = float(scipy_stats.binomtest(only_a, n, 0.5).pvalue) if n else 1.0
-  return {'only_a': only_a, 'only_b': only_b, 'p': p}
-
-
-def wilson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-  """Wilson's score interval of a share."""
-  if n == 0:
-    return 0.0, 1.0
-  interval = scipy_stats.binomtest(successes, n).proportion_ci(level, method='wilson')
-  return float(interval.low), float(interval.high)
-
-
-def clopper_pearson(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-  """The exact (conservative) interval of a share."""
-  if n == 0:
-    return 0.0, 1.0
-  interval = scipy_stats.binomtest(successes, n).proportion_ci(level, method='exact')
-  return float(interval.low), float(interval.high)
-
-
-def beta_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
-  """Equal-tailed Bayesian interval of a share under a uniform prior (arXiv 2503.01747)."""
-  tail = (1 - level) / 2
-  low, high = scipy_stats.beta(1 + successes, 1 + n - successes).ppf([tail, 1 - tail])
-  return float(low), float(high)
 
 
 def over_seeds(values_SN: np.ndarray, groups: Sequence[str], level: float = 0.95,
@@ -192,25 +207,34 @@ def over_seeds(values_SN: np.ndarray, groups: Sequence[str], level: float = 0.95
   n_seeds, n_questions = values_SN.shape
   if n_seeds == 1:
     return mean_interval(values_SN[0], groups, level, bounds=bounds)
+  exact = _where_resampling_fails(values_SN.mean(0), groups, level, bounds)
+  if exact is not None:
+    return exact
   sums_G, counts_G = cluster_sums(values_SN.mean(0), groups)
   estimate, error = ratio_and_error(sums_G, counts_G)
   noise = values_SN.var(0, ddof=1).sum() / n_questions**2 / n_seeds
   between = max(0.0, float(values_SN.mean(1).var(ddof=1)) / n_seeds - float(noise))
   variance = error**2 + between
-  if variance == 0:
-    return Interval(estimate, estimate, estimate, 'no variation')
   degrees = variance**2 / (error**4 / max(len(sums_G) - 1, 1) + between**2 / (n_seeds - 1))
   half = float(scipy_stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(variance))
   return Interval(estimate, max(estimate - half, bounds[0]), min(estimate + half, bounds[1]),
                   f'clusters and {n_seeds} seeds')
 
 
-def over_runs(estimates: Sequence[float], level: float = 0.95) -> Interval:
-  """The mean of one figure over independent runs (each with its own questions and training), by Student's t."""
+def over_runs(estimates: Sequence[float], level: float = 0.95,
+              bounds: tuple[float, float] = (-math.inf, math.inf)) -> Interval:
+  """The mean of one figure over independent runs (each with its own questions and training), by Student's t.
+
+  Runs that all gave the same count as that many questions (`exact`); without bounds they have no interval.
+  """
   values = np.asarray(estimates, np.float64)
   n = len(values)
   mean = float(values.mean())
   if n < 2:
-    return Interval(mean, float('nan'), float('nan'), 'one run: no interval')
+    return Interval(mean, float('nan'), float('nan'), 'one run: no interval', True)
+  if np.ptp(values) < 1e-12:
+    exact = {(0.0, 1.0): share_over_clusters, (-1.0, 1.0): difference_over_clusters}.get(bounds)
+    low, high = exact(values, np.ones(n), level) if exact else (float('nan'), float('nan'))
+    return Interval(mean, low, high, f'exact over {n} runs: all alike', exact is None)
   half = float(scipy_stats.t.ppf((1 + level) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n))
-  return Interval(mean, mean - half, mean + half, f't over {n} runs')
+  return Interval(mean, max(mean - half, bounds[0]), min(mean + half, bounds[1]), f't over {n} runs')

@@ -62,14 +62,15 @@ class Arm:
     """Strict accuracy: the run's own interval, or over seeds of the same questions, or over worlds."""
     if len(self.runs) == 1:
       r = self.runs[0].results
-      low, high = r['ci95']
-      return Interval(r['accuracy']['strict'], low, high, r.get('ci95_method', ''))
+      estimate, low, high = (float('nan') if v is None else v for v in (r['accuracy']['strict'], *r['ci95']))
+      return Interval(estimate, low, high, r.get('ci95_method', ''))
     ids = list(self.runs[0].asked)
     first = [self.runs[0].asked[i]['question'] for i in ids]
     if all(list(run.asked) == ids and [run.asked[i]['question'] for i in ids] == first for run in self.runs):
       return stats.over_seeds(np.stack([run.scores(ids) for run in self.runs]),
                               [self.runs[0].asked[i]['group'] for i in ids])
-    return stats.over_runs([run.results['accuracy']['strict'] for run in self.runs])
+    asked = [run.results['accuracy']['strict'] for run in self.runs if run.asked]
+    return stats.over_runs(asked, bounds=(0, 1)) if asked else stats.mean_interval([], [])
 
 
 def group(runs: Sequence[Run]) -> list[Arm]:

@@ -26,7 +26,7 @@ _STYLE: Any = {
 
 def accuracy_plot(arms: Sequence[Arm]) -> Figure:
   """Strict accuracy of each arm with its 95% interval, best on top; chance as a dotted line."""
-  ordered = sorted(arms, key=lambda arm: arm.accuracy().estimate)
+  ordered = sorted((arm for arm in arms if arm.n_questions), key=lambda arm: arm.accuracy().estimate)
   with matplotlib.rc_context(_STYLE):
     fig = Figure(figsize=(7.5, 1.2 + 0.42 * len(ordered)), layout='constrained')
     ax = fig.subplots()

@@ -117,6 +117,8 @@ def interval(low: float, high: float, signed: bool = False) -> str:
 def _verdict(c: Comparison) -> str:
   if np.isnan(c.difference.low):
     return 'no interval'
+  if c.difference.too_few:
+    return f'too few documents ({c.n_groups})'
   if not c.significant:
     return 'not significant'
   return 'significant: a better' if c.difference.estimate > 0 else 'significant: b better'
