@@ -13,9 +13,12 @@ What a kernel cannot mask it is not given: no row ever reaches a kernel that wou
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
 
 from data_gen.errors import UserError
 from smt_jax import attention_cudnn, attention_tpu
@@ -67,7 +70,32 @@ def dot_product_attention(
   return _on_devices(kernel, q_BTHN, k_BSKN, v_BSKN, segment_ids_BT)
 
 
-def _device() -> jax.Device:
+def reads_cache_fused(dtype: jnp.dtype, head_dim: int, impl: str = 'auto') -> bool:
+  """Whether `cached_attention` has a fused kernel here, which wants keys as [B, K, S, N] like values."""
+  return impl in ('auto', 'cudnn') and attention_cudnn.available(_device(), dtype, head_dim, packed=True)
+
+
+def cached_attention(q_BKGN: jax.Array, keys: jax.Array, values_BKSN: jax.Array, length_B: jax.Array,
+                     fused: bool) -> jax.Array:
+  """Attention [B, K, G, N] of one new token a row over the first `length_B` (1 or more) places of a cache.
+
+  Args:
+    keys: [B, K, S, N] if `fused`, else [B, K, N, S].
+    fused: use the kernel that `reads_cache_fused` speaks of.
+  """
+  if fused:
+    rules = AxisRules()
+    heads = rules.spec(('batch', 'kv_heads', None, None))
+    return _sharded(attention_cudnn.decode, (heads, heads, heads, rules.spec(('batch',))), heads)(
+        q_BKGN, keys, values_BKSN, length_B)
+  scores_BKGS = jnp.einsum('bkgn,bkns->bkgs', q_BKGN, keys, preferred_element_type=jnp.float32)
+  seen_BS = jnp.arange(values_BKSN.shape[2]) < length_B[:, None]
+  scores_BKGS = jnp.where(seen_BS[:, None, None], scores_BKGS * q_BKGN.shape[-1]**-0.5, _MASKED)
+  weights_BKGS = jax.nn.softmax(scores_BKGS, axis=-1)
+  return jnp.einsum('bkgs,bksn->bkgn', weights_BKGS.astype(values_BKSN.dtype), values_BKSN)
+
+
+def _device() -> Any:
   """A device of the kind that the traced program is for."""
   mesh = active_mesh()
   return mesh.devices.flat[0] if mesh else jax.local_devices()[0]
@@ -92,14 +120,20 @@ def _on_devices(kernel: str, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT) -> jax.Arra
     run = attention_cudnn.causal
   else:
     run = functools.partial(attention_cudnn.packed, fallback=_segments_by_xla)
-  arguments = (q_BTHN, k_BTKN, v_BTKN) + (() if segment_ids_BT is None else (segment_ids_BT,))
-  mesh = active_mesh()
-  if mesh is None or mesh.size == 1:
-    return run(*arguments)
   rules = AxisRules()
   heads = rules.spec(('batch', None, 'heads', None))
-  specs = (heads, heads, heads, rules.spec(('batch', None)))[:len(arguments)]
-  return jax.shard_map(run, mesh=mesh, in_specs=specs, out_specs=heads, check_vma=False)(*arguments)
+  if segment_ids_BT is None:
+    return _sharded(run, (heads,) * 3, heads)(q_BTHN, k_BTKN, v_BTKN)
+  specs = (heads, heads, heads, rules.spec(('batch', None)))
+  return _sharded(run, specs, heads)(q_BTHN, k_BTKN, v_BTKN, segment_ids_BT)
+
+
+def _sharded(run: Callable[..., jax.Array], in_specs: tuple[P, ...], out_specs: P) -> Callable[..., jax.Array]:
+  """`run` on every device's own part."""
+  mesh = active_mesh()
+  if mesh is None or mesh.size == 1:
+    return run
+  return jax.shard_map(run, mesh=mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
 
 
 def _segments_by_xla(q_BTHN, k_BTKN, v_BTKN, segment_ids_BT) -> jax.Array:

@@ -27,7 +27,7 @@ except ImportError:  # a later JAX may move it; attention.py then takes another 
 TOKENS_A_RUN = 32  # as many slots as runs of this mean length need
 
 
-def available(device: jax.Device, dtype: Any, head_dim: int, packed: bool) -> bool:
+def available(device: Any, dtype: Any, head_dim: int, packed: bool) -> bool:
   """Whether these kernels run there: half precision, heads of up to 128, Hopper or later for packed rows."""
   capability = str(getattr(device, 'compute_capability', '0')).split('.')[0]
   if fused is None or device.platform != 'gpu' or not capability.isdigit():  # AMD's are named gfx...

@@ -3,6 +3,8 @@
 Dims: B batch, T time, H query heads, K key-value heads, N head dim.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -32,5 +34,6 @@ def causal(q_BTHN: jax.Array, k_BTKN: jax.Array, v_BTKN: jax.Array, segment_ids_
       residual_checkpoint_name='attention', interpret=interpret)
   scaled_BTHN = (q_BTHN.astype(jnp.float32) * N**-0.5).astype(q_BTHN.dtype)
   ids = None if segment_ids_BT is None else splash.SegmentIds(q=segment_ids_BT, kv=segment_ids_BT)
+  attend: Any = jax.vmap(kernel)  # typed as if it could also return its residuals
   heads_first = (x.swapaxes(1, 2) for x in (scaled_BTHN, k_BTKN, v_BTKN))
-  return jax.vmap(kernel)(*heads_first, ids).swapaxes(1, 2).astype(q_BTHN.dtype)
+  return attend(*heads_first, ids).swapaxes(1, 2).astype(q_BTHN.dtype)

@@ -92,7 +92,7 @@ class StepConfig:
   param_dtype: str = 'float32'
   compute_dtype: str = 'bfloat16'
   attention: str = 'auto'  # 'auto', 'xla', 'cudnn', 'pallas'
-  remat: str = 'auto'  # 'auto', 'none', 'attention', 'full'
+  remat: str = 'auto'  # 'auto', 'none', 'products', 'attention', 'full'
   loss_chunks: int = 0  # 0: chosen so that one chunk of logits stays small
   scan_layers: bool = False
   accumulation_steps: int = 1
@@ -188,7 +188,7 @@ _CHOICES = {
     'step.param_dtype': ('float32', 'bfloat16'),
     'step.compute_dtype': ('float32', 'bfloat16'),
     'step.attention': ('auto', 'xla', 'cudnn', 'pallas'),
-    'step.remat': ('auto', 'none', 'attention', 'full'),
+    'step.remat': ('auto', 'none', 'products', 'attention', 'full'),
     'model.model_type': ('llama', 'qwen3'),
 }
 

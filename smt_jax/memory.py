@@ -7,6 +7,7 @@ against the compiler's own figures.
 
 import dataclasses
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ from smt_jax.loss import CHUNK_BYTES, chunk_count
 from smt_jax.mesh import batch_parts
 from smt_jax.state import Setup
 
-POLICIES = ('none', 'attention', 'full')
+POLICIES = ('none', 'products', 'attention', 'full')
 _USABLE = 0.92  # of a device's memory; the rest is fragmentation and the libraries' own
 
 
@@ -37,7 +38,7 @@ class Estimate:
     return sum(dataclasses.astuple(self))
 
 
-def local_bytes(tree: object, dtype: object = None, matrices_only: bool = False) -> int:
+def local_bytes(tree: Any, dtype: Any = None, matrices_only: bool = False) -> int:
   """Bytes on one device of a tree of sharded shapes, in their own dtype or another."""
   return sum(math.prod(x.sharding.shard_shape(x.shape)) * (jnp.dtype(dtype) if dtype else x.dtype).itemsize
              for x in jax.tree.leaves(tree) if x.ndim > 1 or not matrices_only)
@@ -47,11 +48,12 @@ def kept_elements(model: ModelConfig, policy: str, tensor: int = 1) -> float:
   """Activations that one layer keeps of one token for the backward pass, in elements."""
   D, F = model.hidden_size, model.intermediate_size / tensor
   heads, keys = (n * model.head_dim / tensor for n in (model.num_attention_heads, model.num_key_value_heads))
-  return {'none': 6 * D + 3 * heads + 4 * keys + 3 * F, 'attention': D + heads + 2 * F, 'full': D}[policy]
+  return {'none': 6 * D + 3 * heads + 4 * keys + 3 * F, 'products': 2 * (D + heads + keys + F),
+          'attention': D + heads + 2 * F, 'full': D}[policy]
 
 
 def estimate(setup: Setup, policy: str) -> Estimate:
-  """The memory of the step of `setup` under a remat policy ('none', 'attention', 'full')."""
+  """The memory of the step of `setup` under a remat policy of `POLICIES`."""
   config, model, mesh = setup.config, setup.config.model, setup.mesh
   compute = jnp.dtype(config.step.compute_dtype)
   tensor = mesh.shape['tensor']

@@ -46,7 +46,7 @@ def recomputed_flops_per_token(model: ModelConfig, sequence_length: int, remat: 
   """FLOPs of one token that a remat policy does again in the backward pass; no part of MFU."""
   D, H, K, N = model.hidden_size, model.num_attention_heads, model.num_key_value_heads, model.head_dim
   projections = 2 * D * N * (H + 2 * K)
-  layer = {'none': 0.0, 'attention': projections,
+  layer = {'none': 0.0, 'products': 0.0, 'attention': projections,
            'full': projections + 2 * H * N * sequence_length + 2 * (H * N * D + 3 * D * model.intermediate_size)}
   return model.num_hidden_layers * layer[remat]
 

@@ -34,6 +34,7 @@ Attend = Callable[[Tree, int | jax.Array, jax.Array, jax.Array, jax.Array], tupl
 _REMAT = {
     'full': jax.checkpoint_policies.nothing_saveable,
     'attention': jax.checkpoint_policies.save_only_these_names('attention', 'gate', 'up'),
+    'products': jax.checkpoint_policies.save_only_these_names('qkv', 'attention', 'residual', 'gate', 'up'),
 }
 
 
@@ -167,7 +168,9 @@ class Attention(nnx.Module):
     if self.qk_norm:
       q_BTHN = rms_norm(q_BTHN, self.q_norm_N[...], self.eps)
       k_BTKN = rms_norm(k_BTKN, self.k_norm_N[...], self.eps)
-    cache, out_BTHN = attend(cache, layer, rotate(q_BTHN, *cos_sin), rotate(k_BTKN, *cos_sin), v_BTKN)
+    q_BTHN, k_BTKN, v_BTKN = (checkpoint_name(x, 'qkv') for x in (
+        rotate(q_BTHN, *cos_sin), rotate(k_BTKN, *cos_sin), v_BTKN))
+    cache, out_BTHN = attend(cache, layer, q_BTHN, k_BTKN, v_BTKN)
     out_BTHN = checkpoint_name(out_BTHN, 'attention')
     return project(self, 'o_HND', 'bthn,hnd->btd', out_BTHN), cache
 
@@ -198,7 +201,7 @@ class Block(nnx.Module):
   def __call__(self, x_BTD, cos_sin, attend: Attend, cache: Tree, layer: int | jax.Array) -> tuple[jax.Array, Tree]:
     normed_BTD = rms_norm(x_BTD, self.attention_norm_D[...], self.eps)
     attended_BTD, cache = self.attention(normed_BTD, cos_sin, attend, cache, layer)
-    x_BTD += attended_BTD
+    x_BTD = checkpoint_name(x_BTD + attended_BTD, 'residual')
     return x_BTD + self.mlp(rms_norm(x_BTD, self.mlp_norm_D[...], self.eps)), cache
 
 
@@ -283,7 +286,8 @@ class Transformer(nnx.Module):
       segment_ids_BT: int32 packed segments; attention stays inside a segment. None: the whole row is one.
       compute_dtype: dtype of activations and of the weights as they are used.
       attention: kernel, see `attention.dot_product_attention`.
-      remat: what the backward pass recomputes: 'none', 'attention' (all but attention output, gate and up), 'full'.
+      remat: what the backward pass recomputes: 'none', 'products' (norms and activations, no matrix product),
+        'attention' (all but attention output, gate and up), 'full'.
       scan: compile one layer and loop over it; costs a copy of the weights into a stack.
     """
     if positions_BT is None:

@@ -16,13 +16,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from smt_jax.attention import dot_product_attention
+from smt_jax.attention import cached_attention, dot_product_attention, reads_cache_fused
 from smt_jax.generation import cache as kv
 from smt_jax.generation.sampling import choose
 from smt_jax.mesh import use_rules
 from smt_jax.model import Transformer
-
-_MASKED = -1e30
 
 Weights = nnx.State  # the model's parameters
 
@@ -79,7 +77,8 @@ def empty_slots(program: Program, weights: Weights, rows: int, places: int) -> S
 
 
 def _empty_cache(program: Program, weights: Weights, rows: int, places: int) -> kv.Cache:
-  return kv.empty(program.model(weights).config, rows, places, program.compute_dtype)
+  config, dtype = program.model(weights).config, program.compute_dtype
+  return kv.empty(config, rows, places, dtype, reads_cache_fused(dtype, config.head_dim, program.attention))
 
 
 def grow(slots: Slots, places: int) -> Slots:
@@ -155,11 +154,7 @@ def decode(program: Program, weights: Weights, slots: Slots, steps: int, *, rand
 def _attend_cached(place_B, cache, layer, q_BTHN, k_BTKN, v_BTKN):
   """One new token a row: writes it at its place, and lets it see all places up to its own."""
   cache = kv.put_token(cache, layer, place_B, k_BTKN[:, 0], v_BTKN[:, 0])
-  keys_BKNS, values_BKSN = cache.keys[layer], cache.values[layer]
-  B, K, N, S = keys_BKNS.shape
-  q_BKGN = q_BTHN.reshape(B, K, -1, N)
-  scores_BKGS = jnp.einsum('bkgn,bkns->bkgs', q_BKGN, keys_BKNS, preferred_element_type=jnp.float32) * N**-0.5
-  seen_BS = jnp.arange(S) <= place_B[:, None]
-  weights_BKGS = jax.nn.softmax(jnp.where(seen_BS[:, None, None], scores_BKGS, _MASKED), axis=-1)
-  out_BKGN = jnp.einsum('bkgs,bksn->bkgn', weights_BKGS.astype(values_BKSN.dtype), values_BKSN)
+  B, K, _, N = cache.values[layer].shape
+  out_BKGN = cached_attention(q_BTHN.reshape(B, K, -1, N), cache.keys[layer], cache.values[layer], place_B + 1,
+                              cache.fused)
   return cache, out_BKGN.reshape(q_BTHN.shape)
