@@ -103,7 +103,7 @@ def from_row(cls: type[Row], row: dict[str, Any], where: str) -> Row:
     value = row.get(name)
     if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
       raise UserError(f'{where}: field "{name}" should be {_name(kind)}, found {type(value).__name__}')
-  fields = {k: v for k, v in row.items() if k in known and (v is not None or k == 'answer')}
+  fields: dict[str, Any] = {k: v for k, v in row.items() if k in known and (v is not None or k == 'answer')}
   for name in ('document_ids', 'options', 'messages'):
     if name in fields:
       fields[name] = tuple(fields[name])

@@ -60,6 +60,7 @@ def load(argument: str) -> TrainConfig:
   if not pathlib.Path(path).is_file():
     raise UserError(f'--config={argument}: no such file {path}')
   spec = importlib.util.spec_from_file_location(pathlib.Path(path).stem, path)
+  assert spec is not None and spec.loader is not None  # so for every name that ends in .py
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
   recipe = getattr(module, 'get_config', None)

@@ -21,7 +21,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from flax import nnx
-from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN, PreservationPolicy
 
 from data_gen.errors import UserError
 from smt_jax.config import CheckpointConfig
@@ -108,7 +108,7 @@ class Checkpointer:
     self._manager = self._open(config)
 
   def _open(self, config: CheckpointConfig) -> ocp.CheckpointManager:
-    keep = [LatestN(config.keep_last)]
+    keep: list[PreservationPolicy] = [LatestN(config.keep_last)]
     if config.keep_best:
       keep.append(BestN(get_metric_fn=lambda m: -m['loss'], n=config.keep_best,
                         keep_checkpoints_without_metrics=False))

@@ -1,6 +1,6 @@
 """From the mix's rows to a step's device arrays."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +18,8 @@ class Fed(NamedTuple):
   record_ids: np.ndarray
 
 
-def feed(rows: Iterator[dict[str, np.ndarray]], mesh: Mesh, accumulation: int, share: tuple[int, int]) -> Iterator[Fed]:
+def feed(rows: Iterator[dict[str, np.ndarray]], mesh: Mesh, accumulation: int,
+         share: tuple[int, int]) -> Generator[Fed, None, None]:
   """Places every batch of this process's rows ([rows, T], kinds [rows]) as [A, B, T] under the mesh.
 
   Args:

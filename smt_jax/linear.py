@@ -1,6 +1,5 @@
 """A weight applied to activations, with an optional low-rank adapter beside it."""
 
-import functools
 from typing import Any
 
 import jax
@@ -12,7 +11,6 @@ class LoraParam(nnx.Variable):
   """A matrix of a low-rank adapter (Hu et al. 2021, arXiv 2106.09685); no nnx.Param, so weights stay weights."""
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def linear(equation: str, x: jax.Array, w: jax.Array) -> jax.Array:
   """`jnp.einsum(equation, x, w)` whose backward products come out in the order in which they are stored.
 
@@ -22,7 +20,10 @@ def linear(equation: str, x: jax.Array, w: jax.Array) -> jax.Array:
   Args:
     equation: 'btd,dhn->bthn' and the like: every letter of x is in w or in the output.
   """
-  return jnp.einsum(equation, x, w)
+  return _linear(equation, x, w)
+
+
+_linear = jax.custom_vjp(lambda equation, x, w: jnp.einsum(equation, x, w), nondiff_argnums=(0,))
 
 
 def _forward(equation: str, x: jax.Array, w: jax.Array) -> tuple[jax.Array, Any]:
@@ -35,7 +36,7 @@ def _backward(equation: str, kept: Any, dy: jax.Array) -> tuple[jax.Array, jax.A
   return jnp.einsum(f'{of_y},{of_w}->{of_x}', dy, w), jnp.einsum(f'{of_x},{of_y}->{of_w}', x, dy)
 
 
-linear.defvjp(_forward, _backward)
+_linear.defvjp(_forward, _backward)
 
 
 def project(module: nnx.Module, name: str, equation: str, x: jax.Array) -> jax.Array:

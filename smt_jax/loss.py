@@ -51,10 +51,12 @@ def summed_cross_entropy(
   return total, jax.lax.stop_gradient(nll_BT)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _summed(hidden_BTD, unembedding_DV, labels_BT, chunks, mesh):
+def _without_gradient(hidden_BTD, unembedding_DV, labels_BT, chunks, mesh) -> tuple[jax.Array, jax.Array]:
   (nll_BT,) = _on_devices(False, chunks, mesh)(hidden_BTD, unembedding_DV, labels_BT)
   return jnp.sum(nll_BT), nll_BT
+
+
+_summed = jax.custom_vjp(_without_gradient, nondiff_argnums=(3, 4))
 
 
 def _forward(hidden_BTD, unembedding_DV, labels_BT, chunks, mesh):
@@ -83,7 +85,7 @@ def _on_devices(with_gradient: bool, chunks: int, mesh: Mesh | None) -> Any:
                        in_specs=(hidden, unembedding, rows), out_specs=outputs, check_vma=False)
 
 
-def _local(with_gradient, chunks, mesh, hidden_BTD, unembedding_DV, labels_BT):
+def _local(with_gradient, chunks, mesh, hidden_BTD, unembedding_DV, labels_BT) -> tuple[jax.Array, ...]:
   """Losses (and gradients) of one device's tokens; its vocabulary may be a part of the whole."""
   (B, T, D), V = hidden_BTD.shape, unembedding_DV.shape[1]
   N = B * T
@@ -98,7 +100,7 @@ def _local(with_gradient, chunks, mesh, hidden_BTD, unembedding_DV, labels_BT):
     valid_N = labels_N >= 0
   across = _across(mesh)
 
-  def chunk(d_unembedding_DV, inputs):
+  def chunk(d_unembedding_DV, inputs) -> tuple[jax.Array, tuple[jax.Array, ...]]:
     hidden_CD, labels_C, valid_C = inputs
     logits_CV = jnp.einsum('cd,dv->cv', hidden_CD, unembedding_DV, preferred_element_type=jnp.float32)
     hit_CV = labels_C[:, None] == jnp.arange(V)

@@ -89,7 +89,7 @@ def mesh_sizes(config: MeshConfig, n_devices: int) -> tuple[int, ...]:
   return tuple(sizes)
 
 
-def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(config: MeshConfig, devices: Sequence[Any] | None = None) -> Mesh:
   """A mesh with the axes data, fsdp, tensor and context, all of them `AxisType.Auto`.
 
   Devices of several TPU slices are laid out so that only the data axis (or, where that is too small, fsdp) crosses
@@ -110,7 +110,7 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
   return Mesh(grid, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
-def _across_slices(sizes: Sequence[int], slices: int, devices: Sequence[jax.Device]) -> np.ndarray:
+def _across_slices(sizes: Sequence[int], slices: int, devices: Sequence[Any]) -> np.ndarray:
   inside, between = list(sizes), [1] * len(sizes)
   for i in (AXES.index('data'), AXES.index('fsdp')):
     if inside[i] % slices == 0:

@@ -53,7 +53,7 @@ def clip_by_global_norm(max_norm: float) -> optax.GradientTransformation:
     factor = jnp.minimum(1.0, max_norm / jnp.maximum(global_norm(updates), 1e-30))
     return jax.tree.map(lambda g: g.astype(jnp.float32) * factor, updates), state
 
-  return optax.GradientTransformation(lambda _: optax.EmptyState(), update) if max_norm > 0 else optax.identity()
+  return optax.GradientTransformation(lambda params: optax.EmptyState(), update) if max_norm > 0 else optax.identity()
 
 
 class AdamState(NamedTuple):
@@ -69,7 +69,7 @@ def scale_by_adam(b1: float, b2: float, eps: float, mu_dtype: str, nu_dtype: str
     zeros = lambda dtype: jax.tree.map(lambda p: jnp.zeros(p.shape, dtype), params)  # noqa: E731
     return AdamState(jnp.zeros([], jnp.int32), zeros(mu_dtype), zeros(nu_dtype))
 
-  def update(updates: Tree, state: AdamState, params: Tree = None) -> tuple[Tree, AdamState]:
+  def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, AdamState]:
     del params
     count = state.count + 1
     c1, c2 = 1 - b1 ** count.astype(jnp.float32), 1 - b2 ** count.astype(jnp.float32)

@@ -75,7 +75,8 @@ def make_setup(config: TrainConfig, mesh: Mesh, n_kinds: int, rules: AxisRules |
   else:
     graphdef, params = nnx.split(abstract(config.model, jnp.dtype(config.step.param_dtype)), nnx.Param)
     axes, frozen, frozen_axes = param_axes(config.model), nnx.State({}), nnx.State({})
-  cuts, scalar = shardings(axes, params, mesh, rules), replicated(mesh)
+  cuts = shardings(axes, params, mesh, rules)
+  scalar: Any = replicated(mesh)
   shapes = jax.eval_shape(functools.partial(_at_start, optimizer), params, frozen)
   cuts = TrainState(scalar, scalar, cuts, optim.state_shardings(optimizer, params, cuts, scalar),
                     shardings(frozen_axes, frozen, mesh, rules))
@@ -101,7 +102,7 @@ def init_state(setup: Setup, weights: nnx.State | None = None) -> TrainState:
 
 def fresh_weights(setup: Setup) -> nnx.State:
   """Random weights from `config.seed`, distributed as the model initialises itself, each created in its sharding."""
-  specs = param_specs(setup.config.model)
+  specs: Any = param_specs(setup.config.model)
 
   def std(path: Any, _: Any) -> float | None:
     keys = (int(k) if k.isdigit() else k for k in path_name(path).split('.'))
