@@ -1,142 +1,43 @@
 """Which records share wording with evaluation questions: flags and reports, removes only when told to.
 
-The rules follow common practice for n-gram decontamination, on text that is lower-cased, NFKC-normalised and stripped
-of punctuation. A record is flagged when it shares an 8-gram with a question (13-gram for replay text), or holds at
-least half of a question's 5-grams; a question of fewer than five words only when a record asks the very same. Each
-question is compared bare and together with its options. N-grams miss paraphrases; an embedder can be added.
+The rules on wording stand in `decontaminate_index`; paraphrases, which n-grams miss, are found where an embedder is
+given (`decontaminate_similar`).
 
 Nothing that generates data imports this module: it alone, beside evaluation, opens questions.
 """
 
 import dataclasses
 import glob
+import itertools
+import json
 import pathlib
-import re
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
+from data_gen.decontaminate_index import LONG, LONG_REPLAY, QUOTE, SHARE, SHORT, Match, QuestionIndex, normalise
+from data_gen.decontaminate_similar import Embed, SimilarQuestions
 from data_gen.errors import UserError
-from data_gen.jsonl import exclusive, read_jsonl, write_json, write_jsonl
-from data_gen.schema import Question, Record, from_row, read_rows
+from data_gen.jsonl import atomic_write, exclusive, read_jsonl, write_json, write_jsonl
+from data_gen.schema import Document, Question, Record, from_row, read_rows
 
-LONG, LONG_REPLAY, SHORT, SHARE = 8, 13, 5, 0.5
-Gram = tuple[str, ...]
-_WORD = re.compile(r'[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+')  # Han and kana: one by one
+__all__ = ['Match', 'QuestionIndex', 'decontaminate', 'find_files', 'normalise', 'read_records']
 
+_BLOCK = 512  # records looked up at once: what one call of an embedder gets
 
-def normalise(text: str) -> list[str]:
-  """Words of the text: NFKC, lower case, letters and digits only."""
-  return _WORD.findall(unicodedata.normalize('NFKC', text).lower())
+def decontaminate(records: str, questions: str | pathlib.Path, out: str | pathlib.Path, remove: bool = False,
+                  documents: str | pathlib.Path | None = None, embed: Embed | None = None,
+                  similarity: float = 0.9) -> dict[str, Any]:
+  """Writes `flagged.jsonl`, `quotes.jsonl` and `report.json`; with `remove` also a cleaned copy of every records file.
 
-
-def ngrams(words: Sequence[str], n: int) -> Iterator[Gram]:
-  """All n-grams in order."""
-  return zip(*(words[i:] for i in range(n)))
-
-
-@dataclasses.dataclass(frozen=True)
-class Match:
-  """One record's overlap with one question.
-
-  Attributes:
-    rule: '8-gram', '13-gram', '5-grams' or 'same question'.
-    against: 'question', or 'question+options' where only the options bring it about.
-    matched: the words that both have (the first such n-gram; for 5-grams those shared, joined by ' ... ').
-    share: of the question's 5-grams that the record holds.
-  """
-  question_id: str
-  rule: str
-  against: str
-  matched: str
-  share: float
-
-
-class QuestionIndex:
-  """N-grams of all questions, for looking records up."""
-
-  def __init__(self, questions: Sequence[Question]):
-    self.questions = questions
-    self._long: dict[int, dict[Gram, list[tuple[int, str]]]] = {LONG: defaultdict(list), LONG_REPLAY: defaultdict(list)}
-    self._short: dict[Gram, list[int]] = defaultdict(list)
-    self._sizes: list[int] = []  # distinct 5-grams of each entry of _texts
-    self._texts: list[tuple[int, str]] = []
-    self._entries: dict[tuple[int, str], int] = {}
-    self._whole: dict[Gram, int] = {}
-    for i, question in enumerate(questions):
-      self._add(i, 'question', question.question)
-      if question.options:
-        self._add(i, 'question+options', ' '.join([question.question, *question.options]))
-
-  def _add(self, i: int, against: str, text: str) -> None:
-    words = normalise(text)
-    for n, index in self._long.items():
-      for gram in set(ngrams(words, n)):
-        index[gram].append((i, against))
-    grams = set(ngrams(words, SHORT))
-    for gram in grams:
-      self._short[gram].append(len(self._texts))
-    self._entries[i, against] = len(self._texts)
-    self._texts.append((i, against))
-    self._sizes.append(len(grams))
-    if words and not grams:
-      self._whole[tuple(words)] = i
-
-  def matches(self, record: Record) -> list[Match]:
-    """At most one match a question, the strictest rule first."""
-    found: dict[int, Match] = {}
-    asked, texts = _texts_of(record)
-    for words in texts:
-      self._match_long(words, LONG_REPLAY if record.kind == 'replay' else LONG, found)
-      if record.kind != 'replay':
-        self._match_short(words, found)
-    whole = self._whole.get(tuple(asked)) if asked else None
-    if whole is not None:
-      found.setdefault(whole, Match(self.questions[whole].id, 'same question', 'question', ' '.join(asked), 1.0))
-    return list(found.values())
-
-  def _match_long(self, words: list[str], n: int, found: dict[int, Match]) -> None:
-    index = self._long[n]
-    for gram in ngrams(words, n):
-      if gram in index:
-        for i, against in index[gram]:
-          if i not in found or (found[i].against != 'question' and against == 'question'):
-            found[i] = Match(self.questions[i].id, f'{n}-gram', against, ' '.join(gram), self._share(words, i, against))
-
-  def _share(self, words: list[str], i: int, against: str) -> float:
-    entry = self._entries[i, against]
-    shared = sum(entry in self._short.get(gram, ()) for gram in set(ngrams(words, SHORT)))
-    return round(shared / max(1, self._sizes[entry]), 4)
-
-  def _match_short(self, words: list[str], found: dict[int, Match]) -> None:
-    shared: defaultdict[int, list[Gram]] = defaultdict(list)
-    for gram in dict.fromkeys(ngrams(words, SHORT)):
-      for entry in self._short.get(gram, ()):
-        shared[entry].append(gram)
-    for entry, grams in shared.items():
-      share = len(grams) / self._sizes[entry]
-      i, against = self._texts[entry]
-      if share >= SHARE and i not in found:
-        matched = ' ... '.join(' '.join(g) for g in grams[:20])
-        found[i] = Match(self.questions[i].id, f'{SHORT}-grams', against, matched, round(share, 4))
-
-
-def _texts_of(record: Record) -> tuple[list[str], list[list[str]]]:
-  """(words of the question that the record asks, words of each of its texts)."""
-  if record.text is not None:
-    return [], [normalise(record.text), *([normalise(record.question)] if record.question else [])]
-  contents = [normalise(m['content']) for m in record.messages or ()]
-  asked = normalise(record.question or '') or (contents[0] if contents else [])
-  return asked, [asked, *contents]
-
-
-def decontaminate(records: str, questions: str | pathlib.Path, out: str | pathlib.Path,
-                  remove: bool = False) -> dict[str, Any]:
-  """Writes `flagged.jsonl` and `report.json`; with `remove` also a cleaned copy of every records file.
+  Records that share nothing with a question but what it quotes from its own document (the title above all) go to
+  quotes.jsonl: they are counted apart, are not among the flagged ones and are never removed.
 
   Args:
     records: glob (or several with commas between them) of records files.
+    documents: the documents of the questions, to tell quotes; by default documents.jsonl beside the questions,
+      where there is one.
+    embed: texts to vectors; finds paraphrases at a cosine of `similarity` or more.
 
   Returns:
     The content of report.json.
@@ -145,42 +46,74 @@ def decontaminate(records: str, questions: str | pathlib.Path, out: str | pathli
     UserError: no such file, malformed lines, or cleaned copies that would lie on the records themselves.
   """
   paths = find_files(records)
-  index = QuestionIndex(list(read_rows(Question, questions)))
+  asked = list(read_rows(Question, questions))
+  beside = pathlib.Path(questions).parent / 'documents.jsonl'
+  named = documents or (beside if beside.exists() else None)
+  index = QuestionIndex(asked, {d.id: d for d in read_rows(Document, named)} if named else None)
+  similar = SimilarQuestions(asked, embed, similarity) if embed else None
   out = pathlib.Path(out)
   if remove:
     _check_copies(paths, out)
-  totals: Counter[str] = Counter()
-  flagged_by: dict[str, Counter[str]] = {'method': Counter(), 'rule': Counter(), 'against': Counter()}
-  hit: set[str] = set()
+  count = _Count()
   with exclusive(out):
-    def flagged_rows() -> Iterator[dict[str, Any]]:
-      for path in paths:
-        for record in read_records(path):
-          totals[record.method] += 1
-          found = index.matches(record)
-          if found:
-            flagged_by['method'][record.method] += 1
-            flagged_by['rule'][found[0].rule] += 1
-            flagged_by['against'][found[0].against] += 1
-            hit.update(m.question_id for m in found)
-            yield {'id': record.id, 'file': str(path), 'kind': record.kind, 'method': record.method,
-                   'document_ids': list(record.document_ids), 'matches': [dataclasses.asdict(m) for m in found]}
-
-    flagged = write_jsonl(out / 'flagged.jsonl', flagged_rows())
+    with atomic_write(out / 'quotes.jsonl') as quotes_file:
+      flagged = write_jsonl(out / 'flagged.jsonl', _flagged(paths, index, similar, count, quotes_file))
     if remove:
       _write_clean(paths, out)
+    total = sum(count.records.values())
     report = {
-        'records': sum(totals.values()), 'flagged': flagged,
-        'hit_rate': flagged / max(1, sum(totals.values())),
-        'by_method': {m: {'records': n, 'flagged': flagged_by['method'][m], 'hit_rate': flagged_by['method'][m] / n}
-                      for m, n in sorted(totals.items())},
-        'by_rule': dict(flagged_by['rule']), 'by_part': dict(flagged_by['against']),
-        'questions': len(index.questions), 'questions_hit': len(hit), 'question_ids_hit': sorted(hit),
-        'rules': {'long': LONG, 'long_replay': LONG_REPLAY, 'short': SHORT, 'share': SHARE},
+        'records': total, 'flagged': flagged, 'hit_rate': flagged / max(1, total),
+        'by_method': {m: {'records': n, 'flagged': count.method[m], 'hit_rate': count.method[m] / n}
+                      for m, n in sorted(count.records.items())},
+        'by_rule': dict(count.rule), 'by_part': dict(count.against), 'quotes_only': count.quotes,
+        'questions': len(asked), 'questions_hit': len(count.hit), 'question_ids_hit': sorted(count.hit),
+        'rules': {'long': LONG, 'long_replay': LONG_REPLAY, 'short': SHORT, 'share': SHARE,
+                  'similarity': similarity if embed else None},
         'removed': flagged if remove else 0, 'files': [str(p) for p in paths], 'questions_file': str(questions),
-    }
+        'documents_file': None if named is None else str(named)}
     write_json(out / 'report.json', report)
   return report
+
+
+@dataclasses.dataclass
+class _Count:
+  """Records by method; flagged ones by method, first rule and part; ids of the questions they touch."""
+  records: Counter[str] = dataclasses.field(default_factory=Counter)
+  method: Counter[str] = dataclasses.field(default_factory=Counter)
+  rule: Counter[str] = dataclasses.field(default_factory=Counter)
+  against: Counter[str] = dataclasses.field(default_factory=Counter)
+  hit: set[str] = dataclasses.field(default_factory=set)
+  quotes: int = 0
+
+
+def _flagged(paths: Sequence[pathlib.Path], index: QuestionIndex, similar: SimilarQuestions | None, count: _Count,
+             quotes_file: IO[str]) -> Iterator[dict[str, Any]]:
+  """Rows of flagged.jsonl; `count` and the file of mere quotes grow on the way."""
+  for path in paths:
+    for block in _blocks(read_records(path)):
+      meant = similar.matches(block) if similar else [[] for _ in block]
+      for record, by_meaning in zip(block, meant, strict=True):
+        count.records[record.method] += 1
+        found = index.matches(record)
+        worded = {m.question_id for m in found if m.against != QUOTE}
+        new = [m for m in by_meaning if m.question_id not in worded]
+        real = [m for m in found if m.against != QUOTE] + new
+        row = {'id': record.id, 'file': str(path), 'kind': record.kind, 'method': record.method,
+               'document_ids': list(record.document_ids), 'matches': [dataclasses.asdict(m) for m in real or found]}
+        if real:
+          count.method[record.method] += 1
+          count.rule[real[0].rule] += 1
+          count.against[real[0].against] += 1
+          count.hit.update(m.question_id for m in real)
+          yield row
+        elif found:
+          count.quotes += 1
+          quotes_file.write(json.dumps(row, ensure_ascii=False) + '\n')
+
+
+def _blocks(records: Iterator[Record]) -> Iterator[list[Record]]:
+  while block := list(itertools.islice(records, _BLOCK)):
+    yield block
 
 
 def find_files(pattern: str) -> list[pathlib.Path]:

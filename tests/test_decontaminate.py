@@ -5,12 +5,13 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from data_gen.decontaminate import QuestionIndex, decontaminate, normalise
 from data_gen.errors import UserError
 from data_gen.jsonl import write_jsonl
-from data_gen.schema import Question, Record, to_row
+from data_gen.schema import Document, Question, Record, to_row
 
 LONG = 'Why did the captain of the grey ship leave the harbour before the storm had passed?'
 QUESTIONS = [
@@ -89,6 +90,83 @@ def test_report_flags_and_cleaned_copy(tmp_path):
   assert decontaminate(str(out / 'records*.jsonl'), data / 'questions.jsonl', tmp_path / 'again')['flagged'] == 0
 
 
+TITLED = 'What does the narrator of The Great Salt Road to the Cold Sea fear most?'
+
+
+def test_a_quoted_title_is_told_apart_from_a_quoted_question():
+  question = Question('t', ('d',), 'd', TITLED, ('thirst', 'wolves'), 0)
+  document = Document('d', 'The Great Salt Road to the Cold Sea', 'It is told that the salt was worth gold then.')
+  named = text('From "The Great Salt Road to the Cold Sea": a man walks.')
+  copied = text(f'Asked: {TITLED}')
+  assert [m.against for m in QuestionIndex([question]).matches(named)] == ['question']
+  index = QuestionIndex([question], {'d': document})
+  assert [m.against for m in index.matches(named)] == ['document']
+  assert [(m.rule, m.against) for m in index.matches(copied)] in ([('8-gram', 'question')], [('5-grams', 'question')])
+  own = text('What does the narrator of it fear most? A man who has walked the road for long fears thirst.')
+  assert index.matches(own) == []
+  other = {'e': document}  # another document's title is the question's own wording
+  assert [m.against for m in QuestionIndex([question], other).matches(named)] == ['question']
+
+
+def test_a_question_that_quotes_its_document_and_a_record_that_does():
+  quote = 'the rise and fall of the house of Vandeleur in seven parts'
+  question = Question('q', ('d',), 'd', f'Does the critic praise "{quote}" in the end?', ('yes', 'no'), 0)
+  document = Document('d', 'Films', f'He saw {quote}, and then he went home.')
+  index = QuestionIndex([question], {'d': document})
+  assert [m.against for m in index.matches(text(f'A man saw {quote} once.'))] == ['document']
+  assert [m.against for m in index.matches(qa(question.question))] == ['question']
+  assert [m.against for m in QuestionIndex([question]).matches(text(f'A man saw {quote} once.'))] == ['question']
+
+
+def test_quotes_are_reported_apart_and_never_removed(tmp_path):
+  question = Question('t', ('d',), 'd', TITLED, ('thirst', 'wolves'), 0)
+  records = numbered([text('From "The Great Salt Road to the Cold Sea": a man walks.'), qa(TITLED),
+                      text('A plain town.')])
+  write_jsonl(tmp_path / 'records.qa.jsonl', map(to_row, records))
+  write_jsonl(tmp_path / 'questions.jsonl', [to_row(question)])
+  without = decontaminate(f'{tmp_path}/records*', tmp_path / 'questions.jsonl', tmp_path / 'a')
+  assert (without['flagged'], without['quotes_only'], without['documents_file']) == (2, 0, None)
+  document = Document('d', 'The Great Salt Road to the Cold Sea (d)', 'x', metadata={
+    'published_title': 'The Great Salt Road to the Cold Sea'})
+  write_jsonl(tmp_path / 'documents.jsonl', [to_row(document)])
+  report = decontaminate(f'{tmp_path}/records*', tmp_path / 'questions.jsonl', tmp_path / 'b', remove=True)
+  assert (report['flagged'], report['quotes_only'], report['removed']) == (1, 1, 1)
+  held = [json.loads(line) for line in (tmp_path / 'b' / 'quotes.jsonl').read_text().splitlines()]
+  assert [row['id'] for row in held] == ['r0'] and held[0]['matches'][0]['against'] == 'document'
+  assert [json.loads(line)['id'] for line in (tmp_path / 'b' / 'records.qa.jsonl').open()] == ['r0', 'r2']
+
+
+def bag(texts):
+  """An embedder: counts of a few stems, so that texts on one matter point one way."""
+  stems = ('captain', 'master', 'leav', 'left', 'sail', 'harbour', 'port', 'storm', 'gale', 'house', 'colour', 'vandel')
+  synonyms = {'master': 'captain', 'left': 'leav', 'sail': 'leav', 'port': 'harbour', 'gale': 'storm'}
+  rows = np.zeros((len(texts), len(stems) + 1))
+  for i, one in enumerate(texts):
+    for stem in stems:
+      rows[i, stems.index(synonyms.get(stem, stem))] += one.lower().count(stem)
+    rows[i, -1] = 0.1
+  return rows
+
+
+def test_an_embedder_finds_paraphrases(tmp_path):
+  paraphrase = qa('For what reason did the master sail from port ahead of the gale?')
+  assert QuestionIndex(QUESTIONS).matches(paraphrase) == []
+  write(tmp_path, numbered([paraphrase, text('The master left. What colour is a captain? Nobody knows.'),
+                            text('The captain left the harbour before the storm.'), qa(LONG)]))
+  report = decontaminate(f'{tmp_path}/records*', tmp_path / 'questions.jsonl', tmp_path / 'o', embed=bag)
+  rows = [json.loads(line) for line in (tmp_path / 'o' / 'flagged.jsonl').read_text().splitlines()]
+  assert {row['id']: row['matches'][0]['rule'] for row in rows} == {'r0': 'embedding', 'r3': '8-gram'}
+  found = rows[0]['matches'][0]
+  assert found['question_id'] == 'long' and found['share'] >= 0.9 and found['matched'].startswith('For what reason')
+  assert report['by_rule'] == {'embedding': 1, '8-gram': 1} and report['rules']['similarity'] == 0.9
+  assert decontaminate(f'{tmp_path}/records*', tmp_path / 'questions.jsonl', tmp_path / 'p')['flagged'] == 1
+  with pytest.raises(UserError, match=r'--similarity=1\.5'):
+    decontaminate(f'{tmp_path}/records*', tmp_path / 'questions.jsonl', tmp_path / 'q', embed=bag, similarity=1.5)
+  with pytest.raises(UserError, match='--embedder'):
+    decontaminate(f'{tmp_path}/records*', tmp_path / 'questions.jsonl', tmp_path / 'q',
+                  embed=lambda texts: np.full((len(texts), 2), np.nan))
+
+
 def test_bad_input(tmp_path):
   write(tmp_path, numbered([qa('Where is it?')]))
   questions = tmp_path / 'questions.jsonl'
@@ -110,7 +188,7 @@ def test_no_generating_code_can_open_questions():
 
   import data_gen
   root = pathlib.Path(data_gen.__file__).parent
-  allowed = {'decontaminate.py', 'prepare.py', 'schema.py'}
+  allowed = {'decontaminate.py', 'decontaminate_index.py', 'decontaminate_similar.py', 'prepare.py', 'schema.py'}
   for path in [*root.glob('*.py'), *root.glob('methods/*.py'), *root.glob('generators/**/*.py'),
                *root.glob('offline/*.py')]:
     if path.name in allowed or path.name.startswith('quiz'):
@@ -127,3 +205,19 @@ def test_the_program(tmp_path):
   assert done.returncode == 0 and '1 of 2 records flagged' in done.stdout
   failed = subprocess.run([*command, '--questions=/nowhere.jsonl'], capture_output=True, text=True)
   assert failed.returncode == 1 and failed.stderr == 'error: /nowhere.jsonl: no such file\n'
+
+
+@pytest.mark.slow
+def test_an_embedding_checkpoint_finds_the_question_inside_a_text(tmp_path):
+  """With our own model code: the same sentence has cosine 1, others less."""
+  from eval_checkpoint import make_checkpoint
+
+  from smt_jax.eval.retrieval.qwen import QwenEmbedder
+  write(tmp_path, numbered([text('He came late. Who was Vandeleur?'), text('The mill stood by the river. Why?')]))
+  embed = QwenEmbedder.load(make_checkpoint(tmp_path)).queries
+  assert QuestionIndex(QUESTIONS).matches(text('He came late. Who was Vandeleur?')) == []
+  decontaminate(f'{tmp_path}/records*.jsonl', tmp_path / 'questions.jsonl', tmp_path / 'o', embed=embed,
+                similarity=0.9999)
+  rows = [json.loads(line) for line in (tmp_path / 'o' / 'flagged.jsonl').read_text().splitlines()]
+  assert [(row['id'], row['matches'][0]['rule'], row['matches'][0]['question_id']) for row in rows] == [
+    ('r0', 'embedding', 'short')]
