@@ -21,10 +21,14 @@ from data_gen.errors import UserError
 
 PathLike = str | os.PathLike[str]
 
+# Text is decoded in blocks, far ahead of the line that is read. This way an invalid byte raises nothing by itself, and
+# the line that holds it can be named.
+INVALID_BYTES = 'surrogateescape'
+
 
 @contextlib.contextmanager
-def open_text(path: PathLike) -> Iterator[IO[str]]:
-  """Opens UTF-8 text, decompressing `.gz` and `.zst`.
+def open_text(path: PathLike, errors: str = 'strict') -> Iterator[IO[str]]:
+  """Opens UTF-8 text, decompressing `.gz` and `.zst`; `errors` as in `open`.
 
   Raises:
     UserError: the file is missing, a folder or unreadable.
@@ -32,14 +36,14 @@ def open_text(path: PathLike) -> Iterator[IO[str]]:
   path = pathlib.Path(path)
   try:
     if path.suffix == '.gz':
-      with gzip.open(path, 'rt', encoding='utf-8') as f:
+      with gzip.open(path, 'rt', encoding='utf-8', errors=errors) as f:
         yield f
     elif path.suffix == '.zst':
       import zstandard  # only where such a file is read
       with open(path, 'rb') as raw, zstandard.ZstdDecompressor().stream_reader(raw) as stream:
-        yield io.TextIOWrapper(stream, encoding='utf-8')
+        yield io.TextIOWrapper(stream, encoding='utf-8', errors=errors)
     else:
-      with open(path, encoding='utf-8') as f:
+      with open(path, encoding='utf-8', errors=errors) as f:
         yield f
   except FileNotFoundError:
     raise UserError(f'{path}: no such file') from None
@@ -55,17 +59,19 @@ def read_jsonl(path: PathLike) -> Iterator[tuple[int, dict[str, Any]]]:
   Raises:
     UserError: a missing file; a line that is not UTF-8, not JSON or not an object (file and line named).
   """
-  with open_text(path) as f:
+  with open_text(path, errors=INVALID_BYTES) as f:
     yield from parse_jsonl(f, path)
 
 
 def parse_jsonl(lines: Iterable[str], path: PathLike) -> Iterator[tuple[int, dict[str, Any]]]:
-  """The same for lines that are already open; `path` is what complaints name."""
+  """The same for lines that are already open with `errors=INVALID_BYTES`; `path` is what complaints name."""
   number = 0
   try:
     for number, line in enumerate(lines, start=1):
       if not line.strip():
         continue
+      if not _is_unicode(line):
+        raise UserError(f'{path}:{number}: not valid UTF-8')
       try:
         row = json.loads(line)
       except json.JSONDecodeError as e:
@@ -73,10 +79,16 @@ def parse_jsonl(lines: Iterable[str], path: PathLike) -> Iterator[tuple[int, dic
       if not isinstance(row, dict):
         raise UserError(f'{path}:{number}: expected a JSON object, found {type(row).__name__}')
       yield number, row
-  except UnicodeDecodeError:
-    raise UserError(f'{path}:{number + 1}: not valid UTF-8') from None
   except (EOFError, zlib.error, gzip.BadGzipFile) as e:
     raise UserError(f'{path}: damaged or cut short after line {number} ({e})') from None
+
+
+def _is_unicode(line: str) -> bool:
+  """False where invalid bytes stand in the line as lone surrogates."""
+  try:
+    return line.isascii() or bool(line.encode())
+  except UnicodeEncodeError:
+    return False
 
 
 @contextlib.contextmanager

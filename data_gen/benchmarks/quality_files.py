@@ -10,7 +10,7 @@ from typing import Any
 
 from data_gen.benchmarks.base import expand
 from data_gen.errors import UserError
-from data_gen.jsonl import parse_jsonl, read_jsonl
+from data_gen.jsonl import INVALID_BYTES, parse_jsonl, read_jsonl
 
 # Articles and labelled questions by split, from the README of the QuALITY v1.0.1 release.
 PUBLISHED = {('train',): (150, 2523), ('dev',): (115, 2086), ('dev', 'train'): (265, 4609)}
@@ -122,7 +122,7 @@ def _read(member: Member) -> Iterator[tuple[int, dict[str, Any]]]:
     return
   try:
     with zipfile.ZipFile(member.path) as z, z.open(member.inside) as raw:
-      yield from parse_jsonl(io.TextIOWrapper(raw, encoding='utf-8'), str(member))
+      yield from parse_jsonl(io.TextIOWrapper(raw, encoding='utf-8', errors=INVALID_BYTES), str(member))
   except zipfile.BadZipFile as e:
     raise UserError(f'{member}: damaged inside the zip ({e}); was the download complete?') from None
 
