@@ -4,12 +4,33 @@ from absl import flags
 
 from launch import app
 
-SUITES = ('client',)
+SUITES = ('train', 'decode', 'input', 'client')
 
-_SUITE = flags.DEFINE_enum('suite', None, list(SUITES), 'What is measured. client: the hosted generator beside a '
-                           'bare loop over the same client library, its memory, its promises under chaos.',
-                           required=True)
-_OUT = flags.DEFINE_string('out', None, 'Folder for <suite>.json.', required=True)
+_SUITE = flags.DEFINE_enum('suite', None, list(SUITES), 'What is measured. train: the training step; decode: '
+                           'generation; both beside Hugging Face with --peer_python. input: the rows of a run, as fast '
+                           'as they come. client: the hosted generator beside a bare loop over the same client '
+                           'library, its memory, its promises under chaos.', required=True)
+_OUT = flags.DEFINE_string('out', None, 'Folder for <suite>.json and a table, <suite>.md.', required=True)
+_PEER = flags.DEFINE_string('peer_python', '', 'train, decode: interpreter with torch and transformers that runs the '
+                            'peer, before ours and in a process of its own; empty: no peer.')
+_PEER_TIMEOUT = flags.DEFINE_float('peer_timeout', 1800, 'train, decode: seconds that the peer may take.')
+_PEER_ARGUMENTS = flags.DEFINE_list('peer_arguments', [], 'train, decode: flags of the script in launch/peers, '
+                                    'e.g. --ways=compile or --rows=256.')
+_PRESET = flags.DEFINE_string('preset', 'llama8b', 'train, decode: shapes of the model, llama8b or tiny.')
+_LAYERS = flags.DEFINE_integer('layers', 0, 'train, decode: another depth for the model, 0: its own.')
+_ROWS = flags.DEFINE_integer('rows', 0, 'train: rows a device and step, 0: 4. decode: prompts, 0: as the '
+                             'engine chooses.')
+_LENGTH = flags.DEFINE_integer('sequence_length', 2048, 'train: tokens a row.')
+_VARIANTS = flags.DEFINE_list('variants', ['default', 'default+packed', 'bf16'], 'train: states of the optimizer, '
+                              'default (float32 weights and second moment, bfloat16 first moment) or bf16 (all of it), '
+                              'each with +packed for rows of several documents.')
+_REMAT = flags.DEFINE_string('remat', 'auto', 'train: step.remat of the configuration.')
+_STEPS = flags.DEFINE_integer('steps', 20, 'train, input: timed steps.')
+_PROMPT = flags.DEFINE_integer('prompt_tokens', 1024, 'decode: tokens a prompt.')
+_NEW = flags.DEFINE_integer('new_tokens', 512, 'decode: tokens a continuation.')
+_QUESTIONS = flags.DEFINE_integer('questions', 0, 'decode: closed-book questions of 256 new tokens, measured apart.')
+_DATA = flags.DEFINE_string('data', '', 'input: folder written by launch.pack.')
+_REPLAY = flags.DEFINE_string('replay', '', 'input: packed replay folder; empty: no replay.')
 _REQUESTS = flags.DEFINE_integer('requests', 4000, 'client: requests of one throughput round, 0: leave this part out.')
 _ROUNDS = flags.DEFINE_integer('rounds', 5, 'client: throughput rounds of each side, in turns.')
 _MEMORY = flags.DEFINE_integer('memory_requests', 100_000, 'client: requests over which memory is watched, 0: none.')
@@ -20,7 +41,21 @@ _OUTAGE = flags.DEFINE_float('outage', 20.0, 'client: seconds for which the serv
 
 
 def main() -> None:
-  if _SUITE.value == 'client':
+  peer = {'peer_python': _PEER.value, 'peer_timeout': _PEER_TIMEOUT.value,
+          'peer_arguments': tuple(_PEER_ARGUMENTS.value)}
+  if _SUITE.value == 'train':
+    from smt_jax.benchmarks import train
+    print(train.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, sequence_length=_LENGTH.value,
+                    rows=_ROWS.value or 4, variants=tuple(_VARIANTS.value), remat=_REMAT.value, steps=_STEPS.value,
+                    **peer))
+  elif _SUITE.value == 'decode':
+    from smt_jax.benchmarks import decode
+    print(decode.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, rows=_ROWS.value,
+                     prompt_tokens=_PROMPT.value, new_tokens=_NEW.value, questions=_QUESTIONS.value, **peer))
+  elif _SUITE.value == 'input':
+    from smt_jax.benchmarks import inputs
+    print(inputs.run(_OUT.value, _DATA.value, _REPLAY.value, rows=_ROWS.value or 16, steps=_STEPS.value))
+  else:
     from data_gen import benchmark_client
     found = benchmark_client.run(
         _OUT.value, requests=_REQUESTS.value, rounds=_ROUNDS.value, memory_requests=_MEMORY.value,

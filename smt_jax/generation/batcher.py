@@ -6,6 +6,7 @@ lets waiting prompts in, the short ones first. What a sample becomes depends on 
 
 import collections
 import dataclasses
+import time
 from typing import Any
 
 import jax
@@ -61,6 +62,7 @@ class Batcher:
     self._jobs: list[Job | None] = [None] * rows
     self._places = 0  # of the cache; it is made with the first job, and grows
     self._slots: Any = None
+    self.waited = 0.0  # seconds in which the host had nothing to do but wait for the device
 
   def submit(self, job: Job) -> None:
     """Queues a job; its prompt has a token at least and leaves room for one more."""
@@ -94,7 +96,9 @@ class Batcher:
         self._program, self._weights, self._slots, self._shapes.steps,
         random=any(j.sampling.temperature > 0 for j in running),
         filtered=any(j.sampling.top_p < 1 or j.sampling.top_k > 0 for j in running))
+    begun = time.perf_counter()
     tokens, logprobs = jax.device_get((tokens, logprobs))
+    self.waited += time.perf_counter() - begun
     ended = []
     for slot, job in enumerate(self._jobs):
       if job is not None:

@@ -84,6 +84,8 @@ class Engine:
     self._shapes = dataclasses.replace(shapes.CPU if on_cpu else shapes.ACCELERATOR, parts=parts)
     self._max_batch = max_batch or (64 if on_cpu else 512)
     self._on_cpu = on_cpu
+    self.waited = 0.0  # seconds for which `generate` waited for the device, over all calls
+    self.rows = 0  # rows decoded at once in the last call of `generate`
 
   def generate(self, prompts: Sequence[list[int]], sampling: Sampling, *, tokenizer: Any = None,
                progress: Report | None = None) -> list[list[Completion]]:
@@ -113,6 +115,7 @@ class Engine:
     longest = max(len(job.prompt) + min(job.sampling.max_new_tokens, self.config.max_position_embeddings)
                   for job in jobs)
     batcher = self.batcher(min(len(jobs), self.batch_size(longest)), tokenizer)
+    self.rows = batcher.rows
     for job in jobs:
       batcher.submit(job)
     begun, done = time.monotonic(), 0
@@ -121,6 +124,7 @@ class Engine:
       if progress is not None:
         tokens = sum(len(job.ids) for job in jobs)
         progress(Progress(done, len(jobs), tokens, time.monotonic() - begun))
+    self.waited += batcher.waited
 
   def batcher(self, rows: int, tokenizer: Any = None, steps: int = 0) -> Batcher:
     """A running batch of at least `rows` slots, to which jobs can be added at any time (for a server).

@@ -1,0 +1,1 @@
+"""Timing functions behind launch.benchmark."""

@@ -1,0 +1,44 @@
+"""Compiler settings of the training step, given with the program instead of through the environment.
+
+Flags in `XLA_FLAGS` that a jaxlib no longer knows end the process; options of a compilation can be tried and left out.
+docs/performance.md says what each is worth.
+"""
+
+import logging
+import re
+from typing import Any
+
+import jax
+
+_log = logging.getLogger(__name__)
+
+Options = dict[str, bool | int | str]
+
+_GPU: Options = {
+    'xla_gpu_enable_triton_gemm': False,  # cuBLAS is faster for every product of these shapes, and compiles sooner
+}
+_GPUS: Options = {
+    'xla_gpu_enable_latency_hiding_scheduler': True,  # weights are gathered while the layer before computes
+    'xla_gpu_all_gather_combine_threshold_bytes': 2**30,
+    'xla_gpu_reduce_scatter_combine_threshold_bytes': 2**27,
+    'xla_gpu_enable_pipelined_all_gather': True,
+    'xla_gpu_enable_pipelined_reduce_scatter': True,
+}
+
+
+def options(platform: str, devices: int) -> Options:
+  """The settings for a step on so many devices; none for CPUs and TPUs, whose defaults are right."""
+  return {**_GPU, **(_GPUS if devices > 1 else {})} if platform == 'gpu' else {}
+
+
+def compile_with(lowered: jax.stages.Lowered, wanted: Options) -> jax.stages.Compiled:
+  """`lowered.compile` with those of the settings that this jaxlib knows."""
+  wanted = dict(wanted)
+  while True:
+    try:
+      return lowered.compile(compiler_options=dict[str, Any](wanted) or None)
+    except jax.errors.JaxRuntimeError as e:
+      unknown = re.search(r"No such compile option: '(\w+)'", str(e))
+      if not unknown or wanted.pop(unknown[1], None) is None:
+        raise
+      _log.info('this jaxlib does not know %s', unknown[1])
