@@ -153,12 +153,56 @@ def test_an_arm_that_was_asked_nothing(tmp_path):
   assert 'nan' not in text and 'no question was asked in both' in text
 
 
-@pytest.mark.skipif(not shutil.which('chromium'), reason='no chromium here')
-def test_the_page_runs_in_a_browser(page, tmp_path):
-  out, _, _ = page
+def browse(html, folder, extra=''):
+  """The page's DOM after its script (and an extra one) ran in a browser."""
+  path = folder / 'page.html'
+  path.write_text(html.replace('</body>', f'<script>{extra}</script></body>'))
   done = subprocess.run(
       ['chromium', '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-       f'--user-data-dir={tmp_path}', '--dump-dom', f'file://{out}/report.html'],
-      capture_output=True, text=True, timeout=120)
-  assert done.stdout.count('class="row') == 50 and done.stdout.count('class="side"') == 2
-  assert '50 shown' in done.stdout
+       '--disable-quic', '--disable-component-update', '--disable-sync', f'--user-data-dir={folder}/profile',
+       '--dump-dom', f'file://{path}'], capture_output=True, text=True, timeout=120)
+  return done.stdout
+
+
+@pytest.mark.skipif(not shutil.which('chromium'), reason='no chromium here')
+def test_the_page_runs_in_a_browser_and_its_filters_agree_with_the_items(page, inputs, tmp_path):
+  """Two arms side by side; every filter shows as many questions as the items say."""
+  _, _, html = page
+  filters = ['all', 'wrong', 'right', 'changed', 'gained', 'lost', 'unparsed', 'flagged']
+  script = """
+    const at = id => document.getElementById(id), set = (id, v) => {
+      at(id).value = v; at(id).dispatchEvent(new Event('change')); };
+    const arm = name => [...at('arm-a').options].find(o => o.textContent === name).value, counts = {};
+    const first = [document.querySelectorAll('.row').length, document.querySelectorAll('.side').length];
+    set('benchmark', 'world'); set('arm-a', arm('base + RAG')); set('arm-b', arm('base · closed book'));
+    for (const f of FILTERS) { set('filter', f); counts[f] = at('count').textContent; }
+    set('filter', 'all'); at('hard').checked = true; at('hard').dispatchEvent(new Event('change'));
+    counts.hard = at('count').textContent;
+    at('search').value = 'no such words at all'; at('search').dispatchEvent(new Event('input'));
+    counts.none = at('count').textContent; counts.first = first.join();
+    document.title = JSON.stringify(counts);""".replace('FILTERS', json.dumps(filters))
+  dom = browse(html, tmp_path, script)
+  counts = json.loads(re.search(r'<title>(.*?)</title>', dom).group(1).replace('&quot;', '"'))
+  runs = {run.results['mode']: run for run in find_runs(f'{inputs}/runs/base*')}
+  rows = [(row, runs['closed_book'].asked[i]['score']) for i, row in runs['rag'].asked.items()]
+  kept = {
+      'all': lambda r, b: True, 'wrong': lambda r, b: r['score'] < 1, 'right': lambda r, b: r['score'] == 1,
+      'changed': lambda r, b: r['score'] != b, 'gained': lambda r, b: r['score'] > b,
+      'lost': lambda r, b: r['score'] < b, 'unparsed': lambda r, b: r['parsed'] is None,
+      'flagged': lambda r, b: bool(r['flag']), 'hard': lambda r, b: bool(r['hard']), 'none': lambda r, b: False}
+  expected = {name: sum(test(*row) for row in rows) for name, test in kept.items()}
+  assert {name: counts[name] for name in expected} == {name: f'{n} shown' for name, n in expected.items()}
+  assert counts['first'] == '50,2' and expected['gained'] and expected['lost'] and 'No question passes' in dom
+
+
+@pytest.mark.skipif(not shutil.which('chromium'), reason='no chromium here')
+def test_a_narrow_window_cuts_nothing_off(page, tmp_path):
+  """On a telephone's width the page itself does not scroll sideways; wide tables scroll in their own boxes."""
+  _, _, html = page
+  frame = '<iframe id="f" style="width:420px;height:900px" src="narrow.html"></iframe>'
+  (tmp_path / 'narrow.html').write_text(html.replace('</body>', """<script>
+    parent.postMessage([document.documentElement.scrollWidth, window.innerWidth].join(), '*');</script></body>"""))
+  dom = browse(f'<html><body>{frame}</body></html>', tmp_path,
+               "addEventListener('message', e => { document.title = e.data; });")
+  width, window = map(int, re.search(r'<title>(\d+,\d+)</title>', dom).group(1).split(','))
+  assert window == 420 and width <= window

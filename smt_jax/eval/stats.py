@@ -122,7 +122,7 @@ def _bootstrap(sums_G: np.ndarray, counts_G: np.ndarray, level: float, seed: int
     return float(low), float(high), 'percentile cluster bootstrap'
   estimate, error = ratio_and_error(sums_G, counts_G)
   ratios, errors = _resampled(sums_G, counts_G, seed, resamples)
-  usable = errors > 1e-12
+  usable = errors > 1e-6 * errors.max()  # below: all clusters of a resample alike, and an error of rounding alone
   t = (ratios[usable] - estimate) / errors[usable]
   t_low, t_high = np.quantile(t, [tail, 1 - tail])
   return float(estimate - t_high * error), float(estimate - t_low * error), 'cluster bootstrap-t'

@@ -51,7 +51,7 @@ def accuracy_plot(arms: Sequence[Arm]) -> Figure:
     ax.grid(axis='y', visible=False)
     ax.tick_params(axis='y', length=0)
     ax.set_xlabel('strict accuracy, % (bars: 95% interval)')
-    _mode_legend(ax, ordered)
+    _mode_legend(fig, ordered)
   return fig
 
 
@@ -63,12 +63,12 @@ def _mode_colour(arm: Arm) -> str:
   return _MODE_COLOURS.get(arm.mode, COLOURS[6])
 
 
-def _mode_legend(ax: Any, arms: Sequence[Arm]) -> None:
+def _mode_legend(fig: Figure, arms: Sequence[Arm]) -> None:
   modes = [m for m in _MODE_COLOURS if any(arm.mode == m for arm in arms)]
   if len(modes) > 1:
     from matplotlib.patches import Patch
-    ax.legend(handles=[Patch(color=_MODE_COLOURS[m], alpha=0.85, label=m.replace('_', ' ')) for m in modes],
-              loc='upper center', bbox_to_anchor=(0.5, -0.22 if len(arms) < 5 else -0.14), ncols=len(modes), fontsize=9)
+    fig.legend(handles=[Patch(color=_MODE_COLOURS[m], alpha=0.85, label=m.replace('_', ' ')) for m in modes],
+               loc='outside lower center', ncols=min(4, len(modes)), fontsize=9)
 
 
 def scaling_plot(arms: Sequence[Arm]) -> Figure | None:
