@@ -39,6 +39,8 @@ _SEARCH_IN = flags.DEFINE_string('search_in', '', 'Search in these documents or 
 _FEW_SHOT = flags.DEFINE_integer('few_shot', 0, 'Examples before each question.')
 _EXAMPLES = flags.DEFINE_string('few_shot_questions', '', 'Questions to take them from, on documents not evaluated.')
 _EXAMPLE_DOCUMENTS = flags.DEFINE_string('few_shot_documents', '', 'The documents of those questions.')
+_DISTRACTORS = flags.DEFINE_integer('distractors', 0, 'With --mode=full_document: documents of other groups (patients) '
+                                    'among the right ones.')
 _JUDGE_ENDPOINT = flags.DEFINE_string('judge_endpoint', '', 'Endpoint of the judge of answers without options.')
 _JUDGE_MODEL = flags.DEFINE_string('judge_model', '', 'Name of the judge at its endpoint.')
 _JUDGE_CHECKPOINT = flags.DEFINE_string('judge_checkpoint', '', 'Instead of an endpoint: a checkpoint that judges.')

@@ -86,7 +86,8 @@ def _settings(f: Mapping[str, Any], name: str) -> Settings:
                     True, f['top_k'], f['candidates'], f['chunk_order'])
   return Settings(
       f['benchmark'], f['arm'], f['mode'], f['scoring'], f['samples'], f['permutations'], f['temperature'], f['top_p'],
-      f['max_new_tokens'], rag if f['mode'] == 'rag' else None, f['few_shot'], f['plain'], f['limit'], f['seed'], name,
+      f['max_new_tokens'], rag if f['mode'] == 'rag' else None, f['few_shot'],
+      f['distractors'], f['plain'], f['limit'], f['seed'], name,
       {key: f[key] for key in ('dtype', 'search_in', 'few_shot_questions', 'judge_endpoint', 'judge_model',
                                'judge_checkpoint')})
 

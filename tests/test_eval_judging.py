@@ -1,13 +1,15 @@
 """Answers without options: what rules decide, what a judge decides, and when a judge is not believed."""
 
+import csv
 import json
 
 import pytest
 from known_readers import KnownReader, Perfect, Silent
 
+from data_gen.errors import UserError
 from data_gen.jsonl import read_jsonl
 from data_gen.schema import Question
-from smt_jax.eval import judging
+from smt_jax.eval import audit, judging
 from smt_jax.eval.judging import Judge, by_rule, parse_verdict
 from smt_jax.eval.reader import Reply
 from smt_jax.eval.runner import evaluate
@@ -139,6 +141,49 @@ def test_a_judge_that_fails_half_way_is_asked_only_for_the_rest(tmp_path):
 def test_no_judge_no_verdict(tmp_path):
   result = run(tmp_path, None)
   assert result['judge'] == {'judge': None, 'undecided': 3} and result['verdicts']['no judge'] == 3
+
+
+def test_a_person_checks_a_fixed_sample_of_verdicts(tmp_path):
+  run(tmp_path, Judge(JudgeReader(strict), 'sound'))
+  path = tmp_path / 'audit.csv'
+  rows = list(csv.DictReader(path.open()))
+  items = {row['id']: row for _, row in read_jsonl(tmp_path / 'items.jsonl')}
+  assert {row['id'] for row in rows} == set(items)
+  for row in rows:
+    item = items[row['id']]
+    assert (row['verdict'] == 'correct') == item['correct'] and row['by'] == item['how'] and row['human'] == ''
+    assert (row['gold'], row['question']) == (item['answer'], item['question'])
+  with pytest.raises(UserError, match='column "human" is empty'):
+    audit.agreement(path)
+  for row in rows:  # the person agrees but for one answer that the judge accepted
+    row['human'] = 'wrong' if row['id'] == 'n2' else {'correct': 'Right', 'incorrect': 'no'}[row['verdict']]
+  rows[-1]['human'] = '' if rows[-1]['id'] != 'n2' else 'wrong'
+  with path.open('w') as f:
+    table = csv.DictWriter(f, audit.COLUMNS)
+    table.writeheader()
+    table.writerows(rows)
+  found = audit.agreement(path)
+  filled = sum(bool(row['human']) for row in rows)
+  assert (found['n'], found['agree'], found['false_accept'], found['false_reject']) == (filled, filled - 1, 1, 0)
+  assert found['by']['judge']['n'] == 3 and found['ci95'][0] < found['share'] < found['ci95'][1]
+  path.write_text(path.read_text().replace('Right', 'maybe'))
+  with pytest.raises(UserError, match=r'audit\.csv:\d+: field "human" should be correct or incorrect, found .maybe'):
+    audit.agreement(path)
+  path.write_text('id,question\n1,2\n')
+  with pytest.raises(UserError, match='column "gold" is missing'):
+    audit.agreement(path)
+
+
+def test_the_audit_is_the_same_questions_for_every_arm_and_half_of_it_judged(tmp_path):
+  def rows(judged):
+    return [{'id': f'q{i}', 'question': 'w', 'options': None, 'answer': 'g', 'parsed': 'p', 'correct': True,
+             'output': 'o', 'how': 'judge' if i in judged else 'numeric'} for i in range(100)]
+  picked = []
+  for name, judged in (('a', range(50)), ('b', range(50)), ('c', range(3)), ('d', ())):
+    assert audit.write_audit(rows(set(judged)), tmp_path / name) == 30
+    picked.append(list(csv.DictReader((tmp_path / name).open())))
+  assert [r['id'] for r in picked[0]] == [r['id'] for r in picked[1]]
+  assert sum(r['by'] == 'judge' for r in picked[0]) >= 15 and sum(r['by'] == 'judge' for r in picked[2]) == 3
 
 
 def test_near_misses_hold_the_known_traps():

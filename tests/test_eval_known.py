@@ -202,12 +202,33 @@ def test_missing_document_is_an_error_or_an_exclusion(tmp_path):
     assert ('b2 was not it' in reader.prompts[0][-1]['content']) == (mode == 'oracle')
 
 
+def test_distractors_stand_among_the_whole_documents(tmp_path):
+  qs = questions()
+  reader = Perfect(qs)
+  result = run(tmp_path / 'a', reader, qs, mode='full_document', distractors=2)
+  assert result['accuracy']['strict'] == 1 and result['config']['distractors'] == 2
+  texts, places = {d.id: d.text for d in documents()}, set()
+  for key, messages in zip(reader.keys, reader.prompts):
+    own = next(q for q in qs if q.id == key.split('#')[0]).document_ids[0]
+    at = sorted((messages[-1]['content'].index(t), i) for i, t in texts.items() if t in messages[-1]['content'])
+    shown = [i for _, i in at]
+    assert len(shown) == 3 and own in shown
+    places.add(shown.index(own))
+  assert places == {0, 1, 2}
+  again = Perfect(qs)
+  run(tmp_path / 'b', again, qs, mode='full_document', distractors=2, arm='y')
+  assert again.prompts == reader.prompts
+  with pytest.raises(UserError, match='--distractors=6: there are only 5 documents of other groups'):
+    run(tmp_path / 'c', Perfect(qs), qs, mode='full_document', distractors=6)
+
+
 @pytest.mark.parametrize('fields,message', [
     ({'mode': 'open'}, '--mode=open'), ({'scoring': 'x'}, '--scoring=x'), ({'samples': 0}, '--samples=0'),
     ({'samples': 2, 'temperature': 0.0}, '--temperature'), ({'temperature': -1.0}, '--temperature'),
     ({'mode': 'rag'}, '--mode=rag'), ({'arm': ''}, '--arm'), ({'scoring': 'logprob', 'samples': 2}, '--samples'),
     ({'top_p': 0.0}, '--top_p'), ({'permutations': 0}, '--permutations'),
-    ({'rag': RagSettings()}, '--mode=closed_book')])
+    ({'rag': RagSettings()}, '--mode=closed_book'),
+    ({'distractors': 1}, '--distractors=1: only with'), ({'distractors': -1}, '--distractors=-1')])
 def test_bad_settings(fields, message):
   with pytest.raises(UserError, match=message):
     Settings(**({'benchmark': 'quality', 'arm': 'x'} | fields))

@@ -6,7 +6,7 @@ a text. A canary string marks the data: it is honoured (`metadata.canary` is tru
 
 A patient is identified by name and birthday. The diagnosis is no part of the identity, as some questions ask for it.
 Task 1 with distractors reads other patients' records too: every document has `metadata.patient`, and a question's
-`group` is its patient, so an evaluation can choose them.
+`group` is its patient, so an evaluation can choose them (`launch.evaluate --mode=full_document --distractors=N`).
 """
 
 import pathlib

@@ -15,6 +15,7 @@ from data_gen.errors import UserError
 from data_gen.jsonl import AppendLog, exclusive, read_json, read_jsonl, write_json, write_jsonl
 from data_gen.schema import Document, Question
 from smt_jax.eval import prompts, scoring
+from smt_jax.eval.audit import write_audit
 from smt_jax.eval.judging import Judge
 from smt_jax.eval.reader import OptionScore, Reader, Reply, Sampling
 from smt_jax.eval.settings import Settings, check_questions, claim
@@ -57,7 +58,10 @@ def evaluate(settings: Settings, questions: Sequence[Question], documents: Seque
     results['seconds'] = round(time.monotonic() - start, 3)
     results['resumed'] = resumed
     results['config'] = dataclasses.asdict(settings) | {'sampling': dataclasses.asdict(_sampling(settings, reader))}
-    write_jsonl(out / 'items.jsonl', scoring.item_rows(tasks, asks, verdicts, reader))
+    items = list(scoring.item_rows(tasks, asks, verdicts, reader))
+    if any(q.options is None for q in questions):
+      write_audit(items, out / 'audit.csv')
+    write_jsonl(out / 'items.jsonl', items)
     write_json(out / 'results.json', results)
     return results
 

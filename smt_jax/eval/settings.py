@@ -28,6 +28,7 @@ class Settings:
     max_new_tokens: 0: 1,024 for 'cot' and 64 for 'letter', a quarter of the model's positions where that is less.
     rag: chunks and retriever; for mode 'rag' alone, None in every other.
     few_shot: examples before each question.
+    distractors: with 'full_document', so many documents of other groups (LongHealth: patients) among the right ones.
     plain: no chat template even where the tokenizer has one.
     checkpoint: what was evaluated, with its step ('DIR@1000'), or 'URL model'.
     extra: further choices that must be equal for a resume (embedder, judge, ...).
@@ -43,6 +44,7 @@ class Settings:
   max_new_tokens: int = 0
   rag: RagSettings | None = None
   few_shot: int = 0
+  distractors: int = 0
   plain: bool = False
   limit: int = 0
   seed: int = 0
@@ -54,7 +56,7 @@ class Settings:
       if getattr(self, name) not in choices:
         raise UserError(f'--{name}={getattr(self, name)}: expected one of {", ".join(choices)}')
     for name, least in (('samples', 1), ('permutations', 1), ('limit', 0), ('few_shot', 0),
-                        ('max_new_tokens', 0)):
+                        ('max_new_tokens', 0), ('distractors', 0)):
       if getattr(self, name) < least:
         raise UserError(f'--{name}={getattr(self, name)}: expected {least} or more')
     if self.temperature is not None and self.temperature < 0:
@@ -67,6 +69,8 @@ class Settings:
       raise UserError(f'--samples={self.samples}: --scoring=logprob draws no samples; expected 1')
     if (self.mode == 'rag') != (self.rag is not None):
       raise UserError(f'--mode={self.mode}: settings of retrieval are expected with --mode=rag and only there')
+    if self.distractors and self.mode != 'full_document':
+      raise UserError(f'--distractors={self.distractors}: only with --mode=full_document')
     if not self.arm:
       raise UserError('--arm=: expected a name for this arm')
 

@@ -1,6 +1,7 @@
 """Questions, documents and a mode to tasks: what is asked, with which context, and what cannot be asked."""
 
 import dataclasses
+import random
 from collections.abc import Callable, Sequence
 
 from data_gen.errors import UserError
@@ -60,6 +61,8 @@ def build_tasks(settings: Settings, questions: Sequence[Question], documents: Se
   tasks = [_task(settings, question, by_id) for question in questions]
   if settings.mode == 'rag':
     return _with_retrieval(tasks, retrieve)
+  if settings.distractors:
+    return _with_distractors(settings, tasks, documents)
   return tasks
 
 
@@ -79,6 +82,29 @@ def _task(settings: Settings, question: Question, by_id: dict[str, Document]) ->
   if settings.mode == 'full_document':
     return Task(question, named, tuple(prompts.full_context(named)))
   return Task(question, named)
+
+
+def _with_distractors(settings: Settings, tasks: Sequence[Task], documents: Sequence[Document]) -> list[Task]:
+  """Whole documents of other groups among the right ones; choice and order depend on seed and question alone."""
+  groups: dict[str, set[str]] = {}
+  for task in tasks:
+    for i in task.question.document_ids:
+      groups.setdefault(i, set()).add(task.question.group)
+  out = []
+  for task in tasks:
+    if task.excluded is not None:
+      out.append(task)
+      continue
+    own = set(task.question.document_ids)
+    others = [d for d in documents if d.id not in own and task.question.group not in groups.get(d.id, ())]
+    if len(others) < settings.distractors:
+      raise UserError(f'--distractors={settings.distractors}: there are only {len(others)} documents of other groups '
+                      f'than that of question "{task.question.id}"')
+    rng = random.Random(f'{settings.seed}:{task.question.id}:distractors')
+    mixed = [*task.documents, *rng.sample(others, settings.distractors)]
+    rng.shuffle(mixed)
+    out.append(dataclasses.replace(task, context=tuple(prompts.full_context(mixed))))
+  return out
 
 
 def _with_retrieval(tasks: list[Task], retrieve: Retrieve | None) -> list[Task]:
