@@ -29,6 +29,7 @@ class Chunk:
     text: what is searched and shown: the prefix that names the document, then `body`.
     start, end: the span of the body in the document's text, in characters.
     prefix: the leading part of `text` that is not the document's own.
+    sources: what the document was itself written from (a synthetic record's documents).
   """
   document_id: str
   title: str
@@ -36,6 +37,7 @@ class Chunk:
   start: int
   end: int
   prefix: str = ''
+  sources: tuple[str, ...] = ()
 
   @property
   def body(self) -> str:
@@ -65,8 +67,9 @@ def chunk_documents(documents: Iterable[Document], chunk_size: int, unit: Unit =
   chunks: list[Chunk] = []
   for document in documents:
     head = _prefix(document) if prefix else ''
+    sources = tuple(document.metadata.get('document_ids') or ())
     for start, end in _spans(document.text, ruler_of(document.text), chunk_size, overlap):
-      chunks.append(Chunk(document.id, document.title, head + document.text[start:end], start, end, head))
+      chunks.append(Chunk(document.id, document.title, head + document.text[start:end], start, end, head, sources))
   return chunks
 
 

@@ -13,7 +13,8 @@ class Recall:
   """Means over questions.
 
   Attributes:
-    document: share of questions with a chunk of one of their documents among those shown.
+    document: share of questions with a chunk of one of their documents, or of a record written from one, among those
+      shown.
     evidence: mean share of a question's evidence that is shown; None where no question has evidence.
     n_questions, n_with_evidence: how many questions each mean is over.
   """
@@ -35,7 +36,7 @@ def recall(questions: Sequence[Question], shown: Sequence[Sequence[Chunk]],
   right_document: list[bool] = []
   parts: list[float] = []
   for question, chunks in zip(questions, shown, strict=True):
-    right_document.append(any(c.document_id in question.document_ids for c in chunks))
+    right_document.append(any(set(question.document_ids) & {c.document_id, *c.sources} for c in chunks))
     spans = evidence_spans(question, documents)
     if spans:
       parts.append(sum(_is_shown(span, chunks) for span in spans) / len(spans))
