@@ -1,6 +1,7 @@
 """Known readers on every benchmark as it is published, in every mode and scoring: exactly what arithmetic says."""
 
 import collections
+import dataclasses
 
 import pytest
 from known_readers import Constant, Perfect, Random, Silent
@@ -83,10 +84,28 @@ def test_every_mode_shows_what_it_should(tmp_path, name, prepared):
         assert not any(texts[i][:200] in content for i in question.document_ids if i in texts)
 
 
+def test_the_oracle_reads_the_marked_evidence_and_no_more(prepared):
+  """LongHealth marks spans, FinanceBench quotes pages; QuALITY marks nothing, so its oracle reads the article."""
+  from smt_jax.eval.prompts import oracle_context
+  for name, data in prepared.items():
+    texts = {d.id: d for d in data.documents}
+    marked = 0
+    for q in data.questions:
+      own = [texts[i] for i in q.document_ids if i in texts]
+      shown = '\n'.join(oracle_context(q, own))
+      if q.metadata.get('evidence'):
+        marked += 1
+        assert shown and (not own or len(shown) < 0.8 * sum(len(d.text) for d in own) or name == 'financebench'), q.id
+        spans = [e for e in q.metadata['evidence'] if isinstance(e, dict) and 'start' in e]
+        assert all((e.get('text') or texts[e['document_id']].text[e['start']:e['end']]).strip() in shown for e in spans)
+    span = {'document_id': data.documents[0].id, 'start': 3, 'end': 40}  # as a user's own questions may say it
+    bare = dataclasses.replace(data.questions[0], metadata={'evidence': [span]})
+    assert oracle_context(bare, data.documents[:1])[-1].endswith(data.documents[0].text[3:40].strip())
+    assert marked >= (0 if name == 'quality' else 1), name
+
+
 def test_the_correct_answer_leaks_nowhere_but_the_options(prepared):
   """A closed-book prompt is the same whatever the right answer is."""
-  import dataclasses
-
   from smt_jax.eval.prompts import render
   for data in prepared.values():
     by_id = {d.id: d for d in data.documents}

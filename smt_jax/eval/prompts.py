@@ -100,7 +100,8 @@ def document_name(document: Document) -> str:
 
 def oracle_context(question: Question, documents: Sequence[Document]) -> list[str]:
   """The gold evidence under the name of its document; the whole documents where the benchmark marks no evidence."""
-  evidence = [text for piece in question.metadata.get('evidence') or () if (text := _evidence_text(piece))]
+  pieces = question.metadata.get('evidence') or ()
+  evidence = list(dict.fromkeys(text for piece in pieces if (text := _evidence_text(piece, documents))))
   if not evidence:
     return full_context(documents)
   name = identity(question, documents)
@@ -112,8 +113,12 @@ def full_context(documents: Sequence[Document]) -> list[str]:
   return [f'{document_name(document)}\n{document.text.strip()}' for document in documents]
 
 
-def _evidence_text(piece: Any) -> str:
-  if isinstance(piece, dict):  # FinanceBench: the text and its page
+def _evidence_text(piece: Any, documents: Sequence[Document]) -> str:
+  """A quotation, `text` of an object (FinanceBench: with its page), or a span of a document (LongHealth)."""
+  if isinstance(piece, dict):
+    start, end = piece.get('start'), piece.get('end')
+    if not piece.get('text') and isinstance(start, int) and isinstance(end, int):
+      return next((d.text[start:end].strip() for d in documents if d.id == piece.get('document_id')), '')
     piece = piece.get('text') or piece.get('evidence_text') or ''
   return piece.strip() if isinstance(piece, str) else ''
 
