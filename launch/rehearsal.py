@@ -144,6 +144,8 @@ def account(plan: Plan) -> list[str]:
     UserError: something was lost between two stages; the first loss is named.
   """
   documents = [d.id for d in read_rows(Document, plan.documents)]
+  read = sum(sum(1 for _ in read_jsonl(path)) for part in ('prepared', 'further')
+             for path in glob.glob(f'{plan.out / part}/documents.jsonl'))
   questions = [row['id'] for _, row in read_jsonl(plan.question_file)]
   skipped = [row for part in ('prepared', 'further') for path in glob.glob(f'{plan.out / part}/skipped.jsonl')
              for _, row in read_jsonl(path)]
@@ -152,13 +154,16 @@ def account(plan: Plan) -> list[str]:
   packed = sum(source['records'] for source in read_json(plan.out / 'packed' / 'pack.json')['sources'].values())
   written = sum(n for n, _ in records.values())
   evaluations = {path.name: _evaluation(path, questions) for path in sorted((plan.out / 'results').glob('*'))}
-  found = {'documents': len(documents), 'questions': len(questions), 'skipped': skipped, 'records': written,
-           'packed_records': packed, 'documents_without_a_record': without, 'evaluations': evaluations}
+  found = {'documents': len(documents), 'documents_read_twice': read - len(documents), 'questions': len(questions),
+           'skipped': skipped, 'records': written, 'packed_records': packed, 'documents_without_a_record': without,
+           'evaluations': evaluations}
   write_json(plan.out / 'account.json', found)
   if packed != written:
     raise UserError(f'{plan.out / "packed"}: holds {packed} records of {written} that were written')
-  lines = [f'{len(documents):,} documents, {len(questions):,} questions, {len(skipped):,} skipped by the readers (with '
-           'reasons, skipped.jsonl)', f'{written:,} records by {len(records)} methods, all of them packed']
+  twice = f' ({read - len(documents)} of the further ones left out: the benchmark holds them)'
+  lines = [f'{len(documents):,} documents{twice if read > len(documents) else ""}, {len(questions):,} questions, '
+           f'{len(skipped):,} skipped by the readers (with reasons, skipped.jsonl)',
+           f'{written:,} records by {len(records)} methods, all of them packed']
   lines += [f'  {method}: no record on {len(ids)} documents, e.g. {ids[0]}' for method, ids in without.items() if ids]
   lines += [f'{name}: {e["answered"]} answered, {e["too_long"]} too long for the model, {e["left_out"]} left out'
             for name, e in evaluations.items()]

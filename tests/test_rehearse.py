@@ -23,6 +23,7 @@ def finished(out, documents=3, questions=4):
   ids = [f'd{i}' for i in range(documents)]
   write_jsonl(plan.documents, [to_row(Document(i, i, f'Text {i}.')) for i in ids])
   asked = [Question(f'q{k}', (ids[0],), ids[0], f'What is {k}?', ('a1', 'b2'), 0) for k in range(questions)]
+  write_jsonl(out / 'prepared' / 'documents.jsonl', [row for _, row in read_jsonl(plan.documents)])
   write_jsonl(plan.question_file, map(to_row, asked))
   write_jsonl(out / 'prepared' / 'skipped.jsonl', [{'file': 'f', 'place': 'document x', 'reason': 'empty'}])
   for method in rehearsal.METHODS:
@@ -43,6 +44,12 @@ def test_the_account_of_a_whole_chain(tmp_path):
   found = json.loads((tmp_path / 'account.json').read_text())
   assert found['documents_without_a_record'] == {method: [] for method in rehearsal.METHODS}
   assert found['skipped'][0]['reason'] == 'empty'
+
+
+def test_documents_read_twice_are_said(tmp_path):
+  plan = finished(tmp_path)
+  write_jsonl(tmp_path / 'further' / 'documents.jsonl', [to_row(Document('x', 'd0', 'Text d0.'))])
+  assert '3 documents (1 of the further ones left out' in rehearsal.account(plan)[0]
 
 
 def test_what_is_lost_is_named(tmp_path):
