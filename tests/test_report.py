@@ -153,6 +153,22 @@ def test_an_arm_that_was_asked_nothing(tmp_path):
   assert 'nan' not in text and 'no question was asked in both' in text
 
 
+def test_a_few_documents_give_no_finding(tmp_path):
+  from known_readers import Constant, Perfect
+
+  from data_gen.schema import Question
+  from smt_jax.eval.runner import evaluate
+  from smt_jax.eval.settings import Settings
+  qs = [Question(f'q{i}', (), f'g{i % 2}', f'What is {i}?', ('a1', 'b2', 'c3', 'd4'), i % 4) for i in range(16)]
+  for name, reader in (('good', Perfect(qs)), ('poor', Constant(qs))):
+    evaluate(Settings('custom', name), qs, [], reader, tmp_path / name)
+  write_report(find_runs(f'{tmp_path}/*'), tmp_path / 'report')
+  text, html = (tmp_path / 'report' / 'table.md').read_text(), (tmp_path / 'report' / 'report.html').read_text()
+  assert '| good | poor | +75.0 |' in text and 'too few documents (2)' in text and 'significant: ' not in text
+  assert 'too few documents (2) to tell' in html and 'class="yes"' not in html
+  assert not re.search(r'\d{5}', text)  # no absurd bound
+
+
 def browse(html, folder, extra=''):
   """The page's DOM after its script (and an extra one) ran in a browser."""
   path = folder / 'page.html'
