@@ -13,7 +13,7 @@ class KnownReader:
 
   `stop_after` raises after so many answers, as a killed run or a failing endpoint does.
   """
-  max_positions = None
+  max_positions: int | None = None
 
   def __init__(self, questions, stop_after=None):
     self.questions = {q.id: q for q in questions}
