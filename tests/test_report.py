@@ -83,6 +83,20 @@ def test_arms_meet_at_equal_budgets_and_every_pair_says_its_verdict(inputs):
     comparisons(arms, 'none')
 
 
+def test_arms_of_different_scorings_meet_only_a_reference(tmp_path):
+  from known_readers import Perfect, Silent
+
+  from data_gen.schema import Question
+  from smt_jax.eval.runner import evaluate
+  from smt_jax.eval.settings import Settings
+  qs = [Question(f'q{i}', (), f'g{i}', f'What is {i}?', ('a1', 'b2'), 0) for i in range(9)]
+  for name, reader, scoring in (('x', Perfect, 'cot'), ('y', Silent, 'cot'), ('x', Perfect, 'logprob')):
+    evaluate(Settings('custom', name, scoring=scoring), qs, [], reader(qs), tmp_path / f'{name}{scoring}')
+  arms = group(find_runs(f'{tmp_path}/*'))
+  assert [(c.a, c.b) for c in comparisons(arms)[0]] == [('x · cot', 'y')]
+  assert len(comparisons(arms, 'x · cot')[0]) == 2
+
+
 def test_gains_average_over_benchmarks(inputs):
   found, _ = comparisons(group(find_runs(f'{inputs}/runs/base*,{inputs}/other/base*')))
   gains = {(a, b): (n, i) for a, b, n, i in mean_gains(found)}

@@ -134,8 +134,8 @@ def _series(key: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> str:
 def comparisons(arms: Sequence[Arm], reference: str = '') -> tuple[list[Comparison], list[str]]:
   """Paired differences of the arms of each benchmark, and why some are missing.
 
-  Trained arms meet at equal budgets, untrained ones meet the others at their largest; with `reference`, every arm meets
-  that arm and no other.
+  Arms meet where they were scored alike: trained ones at equal budgets, untrained ones the others at their largest.
+  With `reference`, every arm meets that arm and no other, however it was scored.
 
   Raises:
     UserError: no arm is called `reference`.
@@ -161,6 +161,8 @@ def comparisons(arms: Sequence[Arm], reference: str = '') -> tuple[list[Comparis
 
 
 def _meet(one: Arm, two: Arm, arms: Sequence[Arm]) -> bool:
+  if one.scoring != two.scoring:
+    return False
   x, y = one.training_tokens, two.training_tokens
   if x and y:
     return max(x, y) <= 1.1 * min(x, y)

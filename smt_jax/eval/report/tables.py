@@ -7,6 +7,7 @@ import numpy as np
 
 from smt_jax.eval.compare import Comparison, points
 from smt_jax.eval.report.arms import Arm, mean_gains, short
+from smt_jax.eval.stats import Interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,7 @@ def difference_table(found: Sequence[Comparison], missing: Sequence[str]) -> Tab
     p = '–' if c.mcnemar is None else _p_value(c.mcnemar['p'])
     hard = c.parts.get('hard')
     rows.append([c.a, c.b, points(c.difference.estimate), interval(c.difference.low, c.difference.high, True),
-                 '–' if hard is None else f'{points(hard.estimate)} {interval(hard.low, hard.high, True)}',
+                 _hard(hard),
                  f'{100 * c.gain.estimate:+.1f}%' if np.isfinite(c.gain.estimate) else '–',
                  interval(c.gain.low, c.gain.high, True), p, _verdict(c)])
     marks.append('' if not c.significant else 'better' if c.difference.estimate > 0 else 'worse')
@@ -112,6 +113,12 @@ def interval(low: float, high: float, signed: bool = False) -> str:
   if np.isnan(low) or np.isnan(high):
     return '–'
   return f'[{points(low)}, {points(high)}]' if signed else f'[{percent(low)}, {percent(high)}]'
+
+
+def _hard(found: Interval | None) -> str:
+  if found is None:
+    return '–'
+  return f'{points(found.estimate)} {"(few)" if found.too_few else interval(found.low, found.high, True)}'
 
 
 def _verdict(c: Comparison) -> str:
