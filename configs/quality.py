@@ -13,11 +13,12 @@ moment: 10 bytes a parameter, and 4 more while a step runs). `llama8b` needs one
 
 import math
 
+from configs import models
 from data_gen.errors import UserError
 from smt_jax.config import CheckpointConfig, DataConfig, LogConfig, OptimizerConfig, StepConfig, TrainConfig
 
-# rows of a micro-batch that fit beside the state on 141 GB, by student; the mesh divides them further
-_STUDENTS = ('llama8b', 'qwen1_7b', 'qwen4b', 'qwen8b', 'qwen14b', 'large_batch')
+_STUDENTS = {'llama8b': models.llama8b, 'qwen1_7b': models.qwen1_7b, 'qwen4b': models.qwen4b, 'qwen8b': models.qwen8b,
+             'qwen14b': models.qwen14b, 'large_batch': models.llama8b}
 _LARGE = 8
 
 
@@ -27,6 +28,7 @@ def get_config(variant: str = 'llama8b') -> TrainConfig:
   scale = _LARGE if variant == 'large_batch' else 1
   return TrainConfig(
       epochs=2.0,
+      model=_STUDENTS[variant](),  # for planning: a run takes that of its --config.init
       mix=DataConfig(ratios={'qa': 1.0, 'document': 1.0}, replay_fraction=0.1, batch_size=16 * scale,
                      sequence_length=2048),
       optimizer=OptimizerConfig(learning_rate=5e-6 * math.sqrt(scale), schedule='cosine', warmup_fraction=0.05,

@@ -1,10 +1,12 @@
 """Compiles a run's whole training step for a machine that is not there, and says what it would take.
 
-For TPUs this is the real compiler (the `libtpu` package) on any machine; for the GPUs of this machine it is XLA's. What
-it counts: bytes a device by what they hold, FLOPs, bytes over memory and links, and from them the roofline.
+For TPUs this is the real compiler (the `libtpu` package) on any machine; for the GPUs of this machine it is XLA's; for
+GPUs that are elsewhere there is an estimate, labelled so. What is counted: bytes a device by what they hold, FLOPs,
+bytes over links, and from them the roofline.
 """
 
 import dataclasses
+import importlib.util
 import os
 import re
 from typing import Any
@@ -30,18 +32,22 @@ class Check:
   topology: str
   slice_name: str
   chips: int
+  how: str  # 'compiled' or 'estimate'
   mesh: dict[str, int]
+  batch_size: int  # rows a step, over all devices
   remat: str
-  state_bytes: dict[str, int]  # weights, optimizer, frozen
-  temporary_bytes: int  # the compiler's peak beside the state: activations, gradients, gathered weights
-  memory_bytes: int  # all of it
+  memory: dict[str, int]  # bytes by what they hold: arguments by part, temporaries, generated code
   available_bytes: int
   useful_flops: float  # of the model, as in metrics.flops_per_token
   computed_flops: float  # with what is recomputed
-  compiler_flops: float  # as the compiler counts them: kernels not at all, the body of a loop once
+  compiler_flops: float  # as the compiler counts them: kernels not at all, the body of a loop once; 0: not compiled
   collective_bytes: dict[str, float]  # sent, by kind of collective, loops counted
   seconds: dict[str, float]  # compute and links, each alone and at the data sheet's rate
   mfu_bound: float  # useful FLOPs over the slower of the two, if the other hides behind it
+
+  @property
+  def memory_bytes(self) -> int:
+    return sum(self.memory.values())
 
   @property
   def fits(self) -> bool:
@@ -59,15 +65,22 @@ def devices_of(topology: Topology) -> list[Any]:
     if len(here) < topology.chips:
       raise UserError(f'--topology={topology}: this machine has {len(here)} GPUs')
     return here[:topology.chips]
-  os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')  # no metadata server is asked outside of Google Cloud
+  if importlib.util.find_spec('libtpu') is None:
+    raise UserError(f'--topology={topology}: TPU programs are compiled by the package libtpu, which is not installed: '
+                    'pip install libtpu')
+  for name, value in _DESCRIBED.items():
+    os.environ.setdefault(name, value)
   from jax.experimental import topologies
   try:
     return list(topologies.get_topology_desc(platform='tpu', topology_name=str(topology)).devices)
   except Exception as e:
-    text = ' '.join(str(e).split())
-    if 'libtpu' in text.lower() and 'not' in text.lower():
-      raise UserError('launch.compile_check for TPUs needs the package libtpu: pip install "smt-jax[tpu]"') from None
-    raise UserError(f'--topology={topology}: the TPU compiler refuses it ({text[:200]})') from None
+    raise UserError(f'--topology={topology}: the TPU compiler refuses it ({" ".join(str(e).split())[:200]})') from None
+
+
+# No metadata server is asked, nothing is logged, and several processes may describe a slice at the same time.
+_DESCRIBED = {'TPU_SKIP_MDS_QUERY': '1', 'TPU_ACCELERATOR_TYPE': 'v5p-8', 'TPU_WORKER_HOSTNAMES': 'localhost',
+              'TPU_WORKER_ID': '0', 'TPU_STDERR_LOG_LEVEL': '3', 'TPU_MIN_LOG_LEVEL': '3',
+              'ALLOW_MULTIPLE_LIBTPU_LOAD': '1'}
 
 
 def batch_shapes(config: TrainConfig, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
@@ -98,8 +111,8 @@ def check(config: TrainConfig, topology: Topology) -> Check:
   """Compiles the step of `config` for `topology`.
 
   Raises:
-    UserError: the mesh does not fit the chips, a tensor is not divisible, or memory does not suffice (with what the
-      compiler says that it needs, and the smallest change that takes less).
+    UserError: the mesh does not fit the chips, a tensor is not divisible, the batch is not.
+    DoesNotFit: the compiler says that memory does not suffice.
   """
   setup = make_setup(config, make_mesh(config.mesh, devices_of(topology)), len(SOURCES))
   try:
@@ -108,47 +121,52 @@ def check(config: TrainConfig, topology: Topology) -> Check:
     text = ' '.join(str(e).split())
     if 'RESOURCE_EXHAUSTED' not in text and 'out of memory' not in text.lower():
       raise
-    used = re.search(r'[Uu]sed ([\d.]+[KMGT]?) of ([\d.]+[KMGT]?)', text)
-    raise UserError(f'{topology}: the step does not fit' + (f': it uses {used[1]} of {used[2]}' if used else '') +
-                    f' of memory a chip; {smaller(setup)}') from None
+    used = re.search(r'[Uu]sed ([\d.]+)([KMGT]?) of ([\d.]+[KMGT]?)', text)
+    raise DoesNotFit(int(float(used[1]) * _UNITS[used[2]]) if used else 0) from e
   return report(setup, compiled, topology)
+
+
+_UNITS = {'': 1, 'K': 2**10, 'M': 2**20, 'G': 2**30, 'T': 2**40}
+
+
+class DoesNotFit(Exception):
+  """The compiler found no program within the memory; `used`: bytes of its best one, 0 where it does not say."""
+
+  def __init__(self, used: int):
+    super().__init__(f'the step takes {used} bytes')
+    self.used = used
 
 
 def report(setup: Setup, compiled: Any, topology: Topology) -> Check:
   """The figures of a compiled step."""
+  analysis, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
+  parts = state_bytes(setup.shapes)
+  held = parts | {
+      'batch': max(0, analysis.argument_size_in_bytes - sum(parts.values())),
+      'temporaries': analysis.temp_size_in_bytes,
+      'outputs': max(0, analysis.output_size_in_bytes - analysis.alias_size_in_bytes),
+      'generated code': analysis.generated_code_size_in_bytes}
+  return finished(setup, topology, 'compiled', memory.remat_policy(setup), held,
+                  hlo.collective_bytes(compiled.as_text(), topology.chips), float(cost.get('flops', 0)))
+
+
+def finished(setup: Setup, topology: Topology, how: str, remat: str, held: dict[str, int], links: dict[str, float],
+             compiler_flops: float = 0.0) -> Check:
+  """A Check with its roofline."""
   config, chip = setup.config, topology.chip
-  analysis, cost = compiled.memory_analysis(), compiled.cost_analysis()
-  total = (analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
-           + analysis.temp_size_in_bytes + analysis.generated_code_size_in_bytes)
-  links = hlo.collective_bytes(compiled.as_text(), topology.chips)
-  remat = memory.remat_policy(setup)
   tokens = config.mix.batch_size * config.mix.sequence_length / topology.chips
   useful = tokens * metrics.flops_per_token(config.model, config.mix.sequence_length)
   computed = useful + tokens * metrics.recomputed_flops_per_token(config.model, config.mix.sequence_length, remat)
   seconds = {'compute': computed / chip.flops, 'links': sum(links.values()) / chip.link}
   return Check(
-      topology=str(topology), slice_name=topology.name, chips=topology.chips, mesh=dict(setup.mesh.shape), remat=remat,
-      state_bytes=state_bytes(setup.shapes), temporary_bytes=analysis.temp_size_in_bytes, memory_bytes=total,
-      available_bytes=int(chip.memory), useful_flops=useful, computed_flops=computed,
-      compiler_flops=float(cost.get('flops', 0)), collective_bytes=links, seconds=seconds,
+      topology=str(topology), slice_name=topology.name, chips=topology.chips, how=how, mesh=dict(setup.mesh.shape),
+      batch_size=config.mix.batch_size, remat=remat, memory=held, available_bytes=int(chip.memory), useful_flops=useful,
+      computed_flops=computed, compiler_flops=compiler_flops, collective_bytes=links, seconds=seconds,
       mfu_bound=useful / chip.flops / max(seconds.values()))
 
 
 def state_bytes(shapes: TrainState) -> dict[str, int]:
   """Bytes of the state on one device, by part."""
-  return {'weights': memory.local_bytes(shapes.params), 'optimizer': memory.local_bytes(shapes.opt_state),
-          'frozen': memory.local_bytes(shapes.frozen)}
-
-
-def smaller(setup: Setup) -> str:
-  """The smallest change that takes less memory, as advice."""
-  config = setup.config
-  remat = memory.remat_policy(setup)
-  rows = config.mix.batch_size // config.step.accumulation_steps // batch_parts(setup.mesh)
-  if remat != 'full':
-    return f'try --config.step.remat={memory.POLICIES[memory.POLICIES.index(remat) + 1]}'
-  if rows > 1:
-    return f'try --config.step.accumulation_steps={2 * config.step.accumulation_steps}'
-  if config.optimizer.mu_dtype != 'bfloat16':
-    return 'try --config.optimizer.mu_dtype=bfloat16'
-  return 'use more chips, or --config.lora.rank=64'
+  found = {'weights': memory.local_bytes(shapes.params), 'optimizer': memory.local_bytes(shapes.opt_state),
+           'frozen weights': memory.local_bytes(shapes.frozen)}
+  return {part: size for part, size in found.items() if size}

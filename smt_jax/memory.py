@@ -20,7 +20,7 @@ from smt_jax.mesh import batch_parts
 from smt_jax.state import Setup
 
 POLICIES = ('none', 'products', 'attention', 'full')
-_USABLE = 0.92  # of a device's memory; the rest is fragmentation and the libraries' own
+USABLE = 0.92  # of a device's memory; the rest is fragmentation and the libraries' own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,12 @@ def remat_policy(setup: Setup) -> str:
   available = device_memory(setup.mesh)
   if available is None:
     return 'none'
-  return next((p for p in POLICIES if estimate(setup, p).total <= _USABLE * available), 'full')
+  return least_recomputing(setup, available)
+
+
+def least_recomputing(setup: Setup, available: float) -> str:
+  """The policy that recomputes least and fits into `available` bytes a device; 'full' where none seems to."""
+  return next((p for p in POLICIES if estimate(setup, p).total <= USABLE * available), 'full')
 
 
 def device_memory(mesh: Mesh) -> int | None:

@@ -311,7 +311,21 @@ class Transformer(nnx.Module):
 
 def abstract(config: ModelConfig, param_dtype: jnp.dtype = jnp.float32) -> Transformer:
   """The model with `jax.ShapeDtypeStruct` leaves: shapes and dtypes without memory."""
-  return nnx.eval_shape(lambda: Transformer(config, rngs=nnx.Rngs(0), param_dtype=param_dtype))
+  def build() -> Transformer:
+    rngs: Any = _OneKey()
+    return Transformer(config, rngs=rngs, param_dtype=param_dtype)
+
+  return nnx.eval_shape(build)
+
+
+class _OneKey:
+  """For shapes, where nothing is drawn: splitting keys is most of the time that building a model takes."""
+
+  def __init__(self):
+    self._key = jax.random.key(0)
+
+  def params(self) -> jax.Array:
+    return self._key
 
 
 def param_axes(config: ModelConfig) -> nnx.State:

@@ -1,0 +1,176 @@
+"""What a step would take on machines that cannot be compiled for, and what to change where it does not fit."""
+
+import copy
+import dataclasses
+import math
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+import jax
+
+from data_gen.errors import UserError
+from data_gen.jsonl import AppendLog, read_jsonl
+from smt_jax import compile_check, memory
+from smt_jax.chips import Topology
+from smt_jax.config import TrainConfig, get, validate
+from smt_jax.data.layout import SOURCES
+from smt_jax.mesh import batch_parts, make_mesh
+from smt_jax.state import Setup, make_setup
+
+_GIB = 2**30
+
+
+def check(config: TrainConfig, topology: Topology) -> compile_check.Check:
+  """The step compiled for `topology` where that can be done here, else an estimate, labelled so.
+
+  Raises:
+    UserError: an impossible mesh or batch; a step that does not fit, with the smallest change that would.
+  """
+  validate(_filled(config))
+  elsewhere = topology.chip.platform == 'gpu' and not any(d.platform == 'gpu' for d in jax.devices())
+  try:
+    found = estimated(config, topology) if elsewhere else compile_check.check(config, topology)
+  except compile_check.DoesNotFit as e:
+    raise UserError(_refusal(config, topology, e.used)) from None
+  if not found.fits:
+    raise UserError(_refusal(config, topology, found.memory_bytes, found.how))
+  return found
+
+
+def run_all(runs: Sequence[tuple[str, TrainConfig, Topology]], out: str = '') -> None:
+  """Checks (name, config, topology) one after the other and prints each; with `out` as JSON lines in a file too.
+
+  What stands in the file is printed but not checked again.
+
+  Raises:
+    UserError: as `check`, at the first that does not fit.
+  """
+  done = {row['name']: row for _, row in read_jsonl(out)} if out and os.path.exists(out) else {}
+  for name, config, topology in runs:
+    if name in done:
+      print(f'{name}: stands in {out}', flush=True)
+      continue
+    started = time.monotonic()
+    found = check(config, topology)
+    print('\n'.join(([name] if name else []) + lines(found)), flush=True)
+    if out:
+      with AppendLog(out) as log:
+        log.append({'name': name, **dataclasses.asdict(found), 'compile_seconds': round(time.monotonic() - started)})
+
+
+def _filled(config: TrainConfig) -> TrainConfig:
+  """With names for what a run reads: the shape of a step does not depend on them."""
+  return dataclasses.replace(config, init='checkpoint', tokenizer='', data='data', replay='replay')
+
+
+def estimated(config: TrainConfig, topology: Topology) -> compile_check.Check:
+  """The figures of a step by arithmetic alone; needs as many (CPU) devices as the topology has chips."""
+  setup = described(config, topology)
+  compile_check.batch_shapes(config, setup.mesh)  # for its complaints
+  remat = policy(setup, topology)
+  parts = memory.estimate(setup, remat)
+  held = compile_check.state_bytes(setup.shapes) | {
+      name.replace('_', ' '): size for name, size in dataclasses.asdict(parts).items() if name != 'state' and size}
+  return compile_check.finished(setup, topology, 'estimate', remat, held, traffic(setup))
+
+
+def described(config: TrainConfig, topology: Topology) -> Setup:
+  """The run's shapes and shardings on as many devices as `topology` has chips, of whatever kind there are here.
+
+  Raises:
+    UserError: what `make_mesh` and `make_setup` raise; fewer devices than chips.
+  """
+  devices = jax.devices()
+  if len(devices) < topology.chips:
+    raise UserError(f'--topology={topology}: its estimate needs {topology.chips} devices of any kind, here are '
+                    f'{len(devices)}; set XLA_FLAGS=--xla_force_host_platform_device_count={topology.chips}')
+  return make_setup(config, make_mesh(config.mesh, devices[:topology.chips]), len(SOURCES))
+
+
+def policy(setup: Setup, topology: Topology) -> str:
+  """The remat policy that the run would take on chips of this kind."""
+  if setup.config.step.remat != 'auto':
+    return setup.config.step.remat
+  return memory.least_recomputing(setup, topology.chip.memory)
+
+
+def traffic(setup: Setup) -> dict[str, float]:
+  """Bytes that a device sends in a step, by kind: ring algorithms, weights and gradients in compute dtype.
+
+  fsdp gathers the weights for the forward and again for the backward pass of every micro-batch and scatters their
+  gradients; data adds the gradients up; tensor adds up activations twice a layer and pass.
+  """
+  config, shape = setup.config, setup.mesh.shape
+  fsdp, data, tensor = shape['fsdp'], shape['data'] * shape['context'], shape['tensor']
+  micro, dtype = config.step.accumulation_steps, config.step.compute_dtype
+  trained = memory.local_bytes(setup.shapes.params, dtype)
+  gathered = memory.local_bytes(setup.weights, dtype) * (fsdp - 1)
+  tokens = (config.mix.batch_size * config.mix.sequence_length // batch_parts(setup.mesh) // shape['context'])
+  activations = 4 * config.model.num_hidden_layers * tokens * config.model.hidden_size * 2
+  found = {'all-gather': 2.0 * micro * gathered,
+           'reduce-scatter': float(micro * trained * (fsdp - 1)),
+           'all-reduce': 2 * trained * (data - 1) / data + 2 * activations * (tensor - 1) / tensor}
+  return {kind: size for kind, size in found.items() if size}
+
+
+def changes(config: TrainConfig, parts: int) -> Iterator[tuple[str, TrainConfig]]:
+  """(flags, config): changes that take less memory, the least costly first. `parts`: into which rows are cut."""
+  policies = memory.POLICIES if config.step.remat == 'auto' else memory.POLICIES[
+      memory.POLICIES.index(config.step.remat) + 1:]
+  rows = config.mix.batch_size // parts
+  accumulations = [a for a in (config.step.accumulation_steps * 2**i for i in range(1, 10)) if rows % a == 0]
+  smallest = {'step.remat': 'full'} | ({'step.accumulation_steps': accumulations[-1]} if accumulations else {})
+  found: list[dict[str, object]] = [{'step.remat': p} for p in policies]
+  found += [{'step.accumulation_steps': a} for a in accumulations]
+  found += [{'step.remat': 'full', 'step.accumulation_steps': a} for a in accumulations]
+  if config.optimizer.mu_dtype != 'bfloat16':
+    found += [{'optimizer.mu_dtype': 'bfloat16'}, {'optimizer.mu_dtype': 'bfloat16'} | smallest]
+  if not config.lora.rank:
+    found += [{'lora.rank': 64}, {'lora.rank': 64} | smallest]
+  for change in found:
+    yield ' '.join(f'--config.{path}={value}' for path, value in change.items()), _changed(config, change)
+
+
+def _changed(config: TrainConfig, change: dict[str, object]) -> TrainConfig:
+  config = copy.deepcopy(config)
+  for path, value in change.items():
+    parent, _, name = path.rpartition('.')
+    setattr(get(config, parent), name, value)
+  return config
+
+
+def _refusal(config: TrainConfig, topology: Topology, used: int, how: str = 'compiled') -> str:
+  """One line: what it takes, what there is, and the smallest change that fits by the estimate."""
+  setup = described(config, topology)
+  ours = memory.estimate(setup, policy(setup, topology)).total
+  used = used or ours
+  scale = used / ours if how == 'compiled' else 1.0  # the compiler's word where there is one
+  said = (f'{topology}: the step does not fit: {used / _GIB:.1f} GiB a device ({how}), there are '
+          f'{topology.chip.memory / _GIB:.1f} GiB')
+  for flags, changed in changes(config, batch_parts(setup.mesh)):
+    same = changed.optimizer == config.optimizer and changed.lora == config.lora  # and so are all arrays of the state
+    smaller = dataclasses.replace(setup, config=changed) if same else described(changed, topology)
+    if scale * memory.estimate(smaller, policy(smaller, topology)).total <= memory.USABLE * topology.chip.memory:
+      return f'{said}; the smallest change that would fit, by the estimate: {flags}'
+  times = scale * ours / (memory.USABLE * topology.chip.memory)
+  return f'{said}; no setting makes it fit: take about {topology.chips * 2 ** math.ceil(math.log2(times))} chips'
+
+
+def lines(found: compile_check.Check) -> list[str]:
+  """What a person reads."""
+  label = {'compiled': 'compiled by the real compiler',
+           'estimate': 'ESTIMATE: arithmetic, not a compilation (no such device here)'}[found.how]
+  mesh = ' x '.join(f'{axis}={size}' for axis, size in found.mesh.items())
+  rows = [f'{found.topology}: slice {found.slice_name}, {found.chips} chips ({label})',
+          f'  mesh {mesh}, {found.batch_size} rows a step, remat {found.remat}', '  bytes a device']
+  rows += [f'    {name:<18} {size / _GIB:9.3f} GiB' for name, size in found.memory.items()]
+  rows += [f'    {"all":<18} {found.memory_bytes / _GIB:9.3f} GiB of {found.available_bytes / _GIB:.2f}',
+           '  bytes a device sends in a step']
+  rows += [f'    {kind:<18} {size / 1e9:9.3f} GB' for kind, size in sorted(found.collective_bytes.items())]
+  rows += [f'  FLOPs a device and step: {found.useful_flops:.4g} of the model, {found.computed_flops:.4g} with what is '
+           'recomputed' + (f", {found.compiler_flops:.4g} in the compiler's count (loops once, kernels not)"
+                           if found.compiler_flops else ''),
+           f'  roofline: compute {1e3 * found.seconds["compute"]:.1f} ms, links {1e3 * found.seconds["links"]:.1f} ms; '
+           f'MFU is at most {100 * found.mfu_bound:.1f}% (the slower of the two at its data sheet\'s rate)']
+  return rows
