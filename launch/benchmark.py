@@ -25,6 +25,7 @@ _VARIANTS = flags.DEFINE_list('variants', ['default', 'default+packed', 'bf16'],
                               'default (float32 weights and second moment, bfloat16 first moment) or bf16 (all of it), '
                               'each with +packed for rows of several documents.')
 _REMAT = flags.DEFINE_string('remat', 'auto', 'train: step.remat of the configuration.')
+_ATTENTION = flags.DEFINE_string('attention', 'auto', 'train, decode: kernel, as step.attention of the configuration.')
 _STEPS = flags.DEFINE_integer('steps', 20, 'train, input: timed steps.')
 _PROMPT = flags.DEFINE_integer('prompt_tokens', 1024, 'decode: tokens a prompt.')
 _NEW = flags.DEFINE_integer('new_tokens', 512, 'decode: tokens a continuation.')
@@ -47,11 +48,12 @@ def main() -> None:
     from smt_jax.benchmarks import train
     print(train.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, sequence_length=_LENGTH.value,
                     rows=_ROWS.value or 4, variants=tuple(_VARIANTS.value), remat=_REMAT.value, steps=_STEPS.value,
-                    **peer))
+                    attention=_ATTENTION.value, **peer))
   elif _SUITE.value == 'decode':
     from smt_jax.benchmarks import decode
     print(decode.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, rows=_ROWS.value,
-                     prompt_tokens=_PROMPT.value, new_tokens=_NEW.value, questions=_QUESTIONS.value, **peer))
+                     prompt_tokens=_PROMPT.value, new_tokens=_NEW.value, questions=_QUESTIONS.value,
+                     attention=_ATTENTION.value, **peer))
   elif _SUITE.value == 'input':
     from smt_jax.benchmarks import inputs
     print(inputs.run(_OUT.value, _DATA.value, _REPLAY.value, rows=_ROWS.value or 16, steps=_STEPS.value))

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec as P
 
 from data_gen.errors import UserError
-from smt_jax import attention_cudnn, attention_tpu
+from smt_jax import attention_cudnn, attention_decode, attention_tpu
 from smt_jax.mesh import AxisRules, active_mesh
 
 IMPLEMENTATIONS = ('auto', 'xla', 'cudnn', 'pallas')
@@ -72,25 +72,39 @@ def dot_product_attention(
 
 def reads_cache_fused(dtype: jnp.dtype, head_dim: int, impl: str = 'auto') -> bool:
   """Whether `cached_attention` has a fused kernel here, which wants keys as [B, K, S, N] like values."""
-  return impl in ('auto', 'cudnn') and attention_cudnn.available(_device(), dtype, head_dim, packed=True)
+  device = _device()
+  return {'auto': _cache_by_cudnn(dtype, head_dim) or attention_decode.available(device, dtype, head_dim),
+          'cudnn': _cache_by_cudnn(dtype, head_dim),
+          'pallas': attention_decode.available(device, dtype, head_dim)}.get(impl, False)
+
+
+def _cache_by_cudnn(dtype: jnp.dtype, head_dim: int) -> bool:
+  return attention_cudnn.available(_device(), dtype, head_dim, packed=True)
 
 
 def cached_attention(q_BKGN: jax.Array, keys: jax.Array, values_BKSN: jax.Array, length_B: jax.Array,
-                     fused: bool) -> jax.Array:
+                     fused: bool, impl: str = 'auto') -> jax.Array:
   """Attention [B, K, G, N] of one new token a row over the first `length_B` (1 or more) places of a cache.
 
   Args:
     keys: [B, K, S, N] if `fused`, else [B, K, N, S].
     fused: use the kernel that `reads_cache_fused` speaks of.
   """
-  if fused:
+  S, N = values_BKSN.shape[2:]
+  kernel = None
+  if fused and impl != 'pallas' and _cache_by_cudnn(values_BKSN.dtype, N):
+    kernel = attention_cudnn.decode
+  elif fused and attention_decode.available(_device(), values_BKSN.dtype, N, S):
+    kernel = attention_decode.decode
+  if kernel:
     rules = AxisRules()
     heads = rules.spec(('batch', 'kv_heads', None, None))
-    return _sharded(attention_cudnn.decode, (heads, heads, heads, rules.spec(('batch',))), heads)(
+    return _sharded(kernel, (heads, heads, heads, rules.spec(('batch',))), heads)(
         q_BKGN, keys, values_BKSN, length_B)
-  scores_BKGS = jnp.einsum('bkgn,bkns->bkgs', q_BKGN, keys, preferred_element_type=jnp.float32)
-  seen_BS = jnp.arange(values_BKSN.shape[2]) < length_B[:, None]
-  scores_BKGS = jnp.where(seen_BS[:, None, None], scores_BKGS * q_BKGN.shape[-1]**-0.5, _MASKED)
+  scores_BKGS = jnp.einsum('bkgn,bksn->bkgs' if fused else 'bkgn,bkns->bkgs', q_BKGN, keys,
+                           preferred_element_type=jnp.float32)
+  seen_BS = jnp.arange(S) < length_B[:, None]
+  scores_BKGS = jnp.where(seen_BS[:, None, None], scores_BKGS * N**-0.5, _MASKED)
   weights_BKGS = jax.nn.softmax(scores_BKGS, axis=-1)
   return jnp.einsum('bkgs,bksn->bkgn', weights_BKGS.astype(values_BKSN.dtype), values_BKSN)
 

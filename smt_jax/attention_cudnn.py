@@ -5,7 +5,8 @@ R slots for runs.
 
 A run is a maximal stretch of tokens of one segment (padding is a segment too). cuDNN takes every run as a sequence of
 its own, given where it begins and how long it is; what lies between documents is never multiplied. The number of slots
-is fixed when compiling. A batch with more runs goes through XLA attention inside the same program: slower, as correct.
+is fixed when compiling, and each costs time and memory whether used or not. A batch with more runs goes through XLA
+attention inside the same program: slower, as correct.
 
 `jax.nn.dot_product_attention` has no argument for this (jax 0.10 and 0.11) and up to 0.11.0 JAX's own conversion of
 offsets is wrong with fewer key heads than query heads (jax-ml/jax pull request 39521), so the primitives are bound
@@ -24,7 +25,7 @@ try:
 except ImportError:  # a later JAX may move it; attention.py then takes another way
   fused: Any = None
 
-TOKENS_A_RUN = 32  # as many slots as runs of this mean length need
+TOKENS_A_RUN = 64  # as many slots as runs of this mean length need
 
 
 def available(device: Any, dtype: Any, head_dim: int, packed: bool) -> bool:
@@ -44,14 +45,14 @@ class Runs(NamedTuple):
   fit: jax.Array  # bool scalar: there are slots for all
 
 
-def find_runs(segment_ids_BT: jax.Array, slots_a_row: int) -> Runs:
-  """The runs of a batch, rows one after another; R = B x slots_a_row."""
+def find_runs(segment_ids_BT: jax.Array, slots: int) -> Runs:
+  """The runs of a batch, rows one after another; R = slots."""
   B, T = segment_ids_BT.shape
   starts_BT = jnp.concatenate(
       [jnp.ones((B, 1), bool), segment_ids_BT[:, 1:] != segment_ids_BT[:, :-1]], axis=1)
   of_token = jnp.cumsum(starts_BT.reshape(-1), dtype=jnp.int32) - 1
-  begins = jnp.nonzero(starts_BT.reshape(-1), size=B * slots_a_row + 1, fill_value=B * T)[0].astype(jnp.int32)
-  return Runs(begins, jnp.diff(begins), of_token, of_token[-1] < B * slots_a_row)
+  begins = jnp.nonzero(starts_BT.reshape(-1), size=slots + 1, fill_value=B * T)[0].astype(jnp.int32)
+  return Runs(begins, jnp.diff(begins), of_token, of_token[-1] < slots)
 
 
 def causal(q_BTHN: jax.Array, k_BTKN: jax.Array, v_BTKN: jax.Array) -> jax.Array:
@@ -85,8 +86,8 @@ def packed(q_BTHN: jax.Array, k_BTKN: jax.Array, v_BTKN: jax.Array, segment_ids_
     fallback: function of (q, k, v, segment ids) for batches with more runs than there are slots.
     slots_a_row: runs for which a row has slots, on average over the batch; 0: by `TOKENS_A_RUN`.
   """
-  slots = slots_a_row or max(8, q_BTHN.shape[1] // TOKENS_A_RUN)
-  return _packed(fallback, slots, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT)
+  B, T = segment_ids_BT.shape
+  return _packed(fallback, B * (slots_a_row or max(2, T // TOKENS_A_RUN)), q_BTHN, k_BTKN, v_BTKN, segment_ids_BT)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

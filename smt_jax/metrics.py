@@ -7,7 +7,6 @@ norms, the rows' checksum): a run that was killed and resumed has the same file,
 
 import contextlib
 import json
-import math
 import os
 import pathlib
 import resource
@@ -84,7 +83,7 @@ def train_row(step: int, metrics: dict[str, np.ndarray], kinds: tuple[str, ...],
   row = {'step': step, 'split': 'train', **loss_row(metrics, kinds)}
   row |= {'rows': {k: int(n) for k, n in zip(kinds, metrics['rows']) if n}, 'tokens': tokens,
           'learning_rate': learning_rate, 'grad_norm': float(metrics['grad_norm'])}
-  if math.isfinite(metrics['param_norm']):
+  if 'param_norm' in metrics:
     row['param_norm'] = float(metrics['param_norm'])
   return row | {'checksum': f'{int(metrics["checksum"]):08x}'}
 

@@ -29,8 +29,7 @@ def make_train_step(setup: Setup) -> Callable[[TrainState, Batch, float], tuple[
   """The jitted step of a state, a batch and a learning rate. It consumes (donates) the state it is given.
 
   Its metrics are device arrays: `loss_sum`, `loss_tokens`, `rows` [K] and `tokens` (int32 counts of the step),
-  `grad_norm`, `param_norm` (of the weights before the step; nan but every `log.every_steps`),
-  `checksum` (uint32 of the rows in their order, the same on any number of devices and hosts), `ok`.
+  `grad_norm`, `checksum` (uint32 of the rows in their order, the same on any number of devices and hosts), `ok`.
   """
   step = functools.partial(train_step, setup)
   rows = batch_sharding(setup.mesh, lead=1)
@@ -38,6 +37,11 @@ def make_train_step(setup: Setup) -> Callable[[TrainState, Batch, float], tuple[
   batch = dict.fromkeys(ROW_FIELDS, rows) | {'kinds': kinds, 'row': kinds}
   return jax.jit(step, donate_argnums=0, in_shardings=(setup.shardings, batch, replicated(setup.mesh)),
                  out_shardings=(setup.shardings, replicated(setup.mesh)))
+
+
+def make_param_norm(setup: Setup) -> Callable[[nnx.State], jax.Array]:
+  """Jitted norm of what is trained; apart from the step, where XLA folds it into the update, every time."""
+  return jax.jit(optim.global_norm, in_shardings=(setup.shardings.params,), out_shardings=replicated(setup.mesh))
 
 
 def train_step(setup: Setup, state: TrainState, batch: Batch,
@@ -56,8 +60,6 @@ def train_step(setup: Setup, state: TrainState, batch: Batch,
     metrics = sums | {
         'tokens': jnp.sum(batch['segment_ids'] > 0),
         'grad_norm': grad_norm,
-        'param_norm': jax.lax.cond((state.step + 1) % setup.config.log.every_steps == 0,
-                                   optim.global_norm, lambda _: jnp.float32(jnp.nan), state.params),
         'checksum': checksum(batch),
         'ok': ok,
     }

@@ -21,14 +21,14 @@ from tqdm import tqdm
 
 from data_gen.errors import UserError
 from data_gen.jsonl import exclusive, write_json
-from smt_jax import checkpoint, distributed, initial, lora, metrics, optim, preemption, workdir
+from smt_jax import checkpoint, distributed, initial, lora, metrics, optim, preemption, workdir, xla_flags
 from smt_jax.config import TrainConfig, validate
 from smt_jax.data.layout import SOURCES
 from smt_jax.data.mix import Mix
 from smt_jax.feed import Fed, feed, place, record_names
 from smt_jax.mesh import batch_parts, make_mesh
 from smt_jax.state import Setup, TrainState, init_state, make_setup
-from smt_jax.step import make_eval_step, make_train_step
+from smt_jax.step import make_eval_step, make_param_norm, make_train_step
 
 _log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ class _Run:
     self.lockstep = jax.default_backend() == 'cpu' and jax.device_count() > 1
     self.clock = metrics.Clock(self.config)
     self.schedule = optim.learning_rate(self.config.optimizer, total)
-    self.evaluator = make_eval_step(setup)
+    self.evaluator, self.param_norm = make_eval_step(setup), make_param_norm(setup)
 
   def go(self, preempted: preemption.Preemption) -> Result:
     """Steps until the end; reads the metrics of each step once the next one is on its way."""
@@ -152,11 +152,15 @@ class _Run:
         fed = next(inputs)
         wait = time.perf_counter() - before
         train_step = train_step or self._compiled(fed)
+        logged = (step + 1) % config.log.every_steps == 0
+        norms = {'param_norm': self.param_norm(self.state.params)} if logged else {}  # of the weights before the step
+        if self.lockstep:
+          jax.block_until_ready(norms)
         with self._profiled(step + 1):
           self.state, values = train_step(self.state, fed.batch, np.float32(self.schedule(step)))
         self._read()
         step += 1
-        self.pending = _Pending(step, values, fed.record_ids, wait)
+        self.pending = _Pending(step, values | norms, fed.record_ids, wait)
         if self.lockstep:
           self._read()
         stop = preempted.reached(step)
@@ -183,7 +187,8 @@ class _Run:
   def _compiled(self, fed: Fed) -> Any:
     """The step's program, compiled ahead so that its time is known and counts for no step."""
     before = time.perf_counter()
-    program = make_train_step(self.setup).lower(self.state, fed.batch, np.float32(0)).compile()
+    lowered = make_train_step(self.setup).lower(self.state, fed.batch, np.float32(0))
+    program = xla_flags.compile_with(lowered, xla_flags.options(jax.default_backend(), self.setup.mesh.size))
     self.clock.compile_seconds = time.perf_counter() - before
     return program
 

@@ -4,6 +4,7 @@ Flags in `XLA_FLAGS` that a jaxlib no longer knows end the process; options of a
 docs/performance.md says what each is worth.
 """
 
+import functools
 import logging
 import re
 from typing import Any
@@ -29,6 +30,18 @@ _GPUS: Options = {
 def options(platform: str, devices: int) -> Options:
   """The settings for a step on so many devices; none for CPUs and TPUs, whose defaults are right."""
   return {**_GPU, **(_GPUS if devices > 1 else {})} if platform == 'gpu' else {}
+
+
+@functools.cache
+def known(platform: str) -> Options:
+  """Those settings for one device that this jaxlib knows."""
+  def works(name: str, value: Any) -> bool:
+    try:
+      jax.jit(lambda x: x).lower(0.0).compile(compiler_options={name: value})
+    except jax.errors.JaxRuntimeError:
+      return False
+    return True
+  return {name: value for name, value in options(platform, 1).items() if works(name, value)}
 
 
 def compile_with(lowered: jax.stages.Lowered, wanted: Options) -> jax.stages.Compiled:

@@ -7,6 +7,7 @@ gradient norm, clips nothing and rounds to nearest, which ours does not allow it
 
 import argparse
 import gc
+import itertools
 import json
 import statistics
 import time
@@ -49,17 +50,20 @@ def measure(a, way, rows, device):
   step_model = torch.compile(model) if 'compile' in way else model
   optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, betas=(0.9, 0.999), weight_decay=0.01, fused=True)
   tokens = torch.randint(0, model.config.vocab_size, (rows, a.sequence), device=device)
-  wait = torch.cuda.synchronize if device == 'cuda' else lambda: None
-  seconds = []
+  ends = []
   for _ in range(a.warmup + a.steps):
-    wait()
-    begun = time.perf_counter()
     step_model(input_ids=tokens, labels=tokens).loss.backward()
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    wait()
-    seconds.append(time.perf_counter() - begun)
-  seconds = seconds[a.warmup:]
+    ends.append(torch.cuda.Event(enable_timing=True) if device == 'cuda' else time.perf_counter())
+    if device == 'cuda':
+      ends[-1].record()  # nothing waits for the host
+  if device == 'cuda':
+    torch.cuda.synchronize()
+    seconds = [x.elapsed_time(y) / 1000 for x, y in itertools.pairwise(ends)]
+  else:
+    seconds = [y - x for x, y in itertools.pairwise(ends)]
+  seconds = seconds[a.warmup - 1:]
   n, cuts = rows * a.sequence, statistics.quantiles(seconds, n=10, method='inclusive')
   name = torch.cuda.get_device_name() if device == 'cuda' else 'cpu'
   peak = next((v for k, v in PEAK.items() if k in name), None)

@@ -26,7 +26,7 @@ from smt_jax.mesh import make_mesh
 from smt_jax.state import init_state, make_setup
 from smt_jax.step import make_train_step
 
-DEFINITION = __doc__.split('\n\n')[-1].replace('\n', ' ').strip()
+DEFINITION = (__doc__ or '').split('\n\n')[-1].replace('\n', ' ').strip()
 STATES = {
     'default': (StepConfig(), OptimizerConfig(mu_dtype='bfloat16')),
     'bf16': (StepConfig(param_dtype='bfloat16'), OptimizerConfig(mu_dtype='bfloat16', nu_dtype='bfloat16')),
@@ -81,9 +81,10 @@ def random_rows(model: ModelConfig, rows: int, length: int, packed: bool, mean: 
 
 def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: int = 3,
             options: xla_flags.Options | None = None) -> common.Row:
-  """Times single steps of the real train step, waiting for each.
+  """Times single steps of the real train step, from one's end to the next one's.
 
   Args:
+    steps: timed steps; 0: compile only.
     options: compiler settings; None: those of `xla_flags`.
   """
   mesh = make_mesh(config.mesh)
@@ -97,15 +98,17 @@ def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: i
   lowered = make_train_step(setup).lower(setup.shapes, batch, rate)
   program: Any = xla_flags.compile_with(lowered, wanted)
   compile_seconds = time.perf_counter() - begun
-  state, seconds, losses = init_state(setup), [], []
-  jax.block_until_ready(state)
-  for i in range(warmup + steps):
-    begun = time.perf_counter()
+  if not steps:
+    return {'state': variant.name, 'compile_seconds': compile_seconds}
+  state, pending, ready = init_state(setup), None, []
+  for _ in range(warmup + steps + 1):
     state, values = program(state, batch, rate)
-    jax.block_until_ready(values['ok'])
-    if i >= warmup:
-      seconds.append(time.perf_counter() - begun)
-    losses.append(float(values['loss_sum'].sum() / values['loss_tokens'].sum()))
+    if pending is not None:  # a step's metrics are read while the next one runs, as the training loop does
+      jax.block_until_ready(pending)
+      ready.append(time.perf_counter())
+    pending = values
+  seconds = np.diff(ready[warmup - 1:]).tolist()
+  loss = float(values['loss_sum'].sum() / values['loss_tokens'].sum())
   if not bool(values['ok']):
     raise UserError(f'{variant.name}: the loss is not finite')
   row = common.spread(seconds, config.mix.batch_size * T / jax.device_count())
@@ -115,7 +118,7 @@ def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: i
           'ms': 1000 * statistics.median(seconds), 'compile_seconds': round(compile_seconds, 1),
           'memory_gb': metrics.memory_bytes() / 1e9, 'remat': config.step.remat,
           'program_gb': (sizes.argument_size_in_bytes + sizes.temp_size_in_bytes) / 1e9 if sizes else None,
-          'first_loss': losses[0], 'last_loss': losses[-1]}
+          'loss': loss}
   del state, values, batch, program
   gc.collect()
   return row
@@ -139,11 +142,17 @@ def run(out: str | os.PathLike[str], *, preset: str = 'llama8b', layers: int = 0
   for variant in chosen:
     variant.config(model, rows, sequence_length, remat, attention)
   found = []
+
+  def report() -> str:
+    whole = {'machine': common.machine(), 'definition': DEFINITION}
+    return common.write_report(out, 'train', whole, found, COLUMNS)
   if peer_python:
     found += common.run_peer(peer_python, 'hf_train.py', [
         f'--preset={preset}', f'--layers={model.num_hidden_layers}', f'--sequence={sequence_length}',
         f'--steps={steps}', *peer_arguments], peer_timeout)
+    report()  # a later failure loses nothing that was measured
   for variant in chosen:
     config = variant.config(model, rows * jax.device_count(), sequence_length, remat, attention)
     found.append(measure(variant, config, steps=steps))
-  return common.write_report(out, 'train', {'machine': common.machine(), 'definition': DEFINITION}, found, COLUMNS)
+    report()
+  return report()

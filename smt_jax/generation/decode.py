@@ -9,13 +9,15 @@ place `length`, and chooses the next. So prefilling a prompt means all but its l
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import ArrayLike
 
+from smt_jax import xla_flags
 from smt_jax.attention import cached_attention, dot_product_attention, reads_cache_fused
 from smt_jax.generation import cache as kv
 from smt_jax.generation.sampling import choose
@@ -86,9 +88,15 @@ def grow(slots: Slots, places: int) -> Slots:
   return dataclasses.replace(slots, cache=kv.grow(slots.cache, places))
 
 
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
-def admit(program: Program, weights: Weights, slots: Slots, tokens_PT: jax.Array, source_M: jax.Array,
-          target_M: jax.Array, new: dict[str, jax.Array]) -> Slots:
+@functools.cache
+def _jit(function: Callable[..., Any], static: tuple[int, ...], names: tuple[str, ...] = ()) -> Callable[..., Any]:
+  """`function` compiled with this platform's settings; it consumes the slots that it is given."""
+  return jax.jit(function, static_argnums=static, static_argnames=names, donate_argnums=2,
+                 compiler_options=xla_flags.known(jax.default_backend()) or None)
+
+
+def admit(program: Program, weights: Weights, slots: Slots, tokens_PT: ArrayLike, source_M: ArrayLike,
+          target_M: ArrayLike, new: Mapping[str, ArrayLike]) -> Slots:
   """Prefills prompts and puts their samples into slots.
 
   Args:
@@ -97,6 +105,10 @@ def admit(program: Program, weights: Weights, slots: Slots, tokens_PT: jax.Array
     target_M: which slot it takes; a number beyond the last slot: none (filling up a fixed shape).
     new: [M] arrays for the fields of `Slots` by name.
   """
+  return _jit(_admit, (0,))(program, weights, slots, tokens_PT, source_M, target_M, new)
+
+
+def _admit(program, weights, slots, tokens_PT, source_M, target_M, new):
   with program.context():
     fresh = _empty_cache(program, weights, *tokens_PT.shape)
 
@@ -112,7 +124,6 @@ def admit(program: Program, weights: Weights, slots: Slots, tokens_PT: jax.Array
   return dataclasses.replace(slots, cache=kv.admit(slots.cache, fresh, source_M, target_M), **fields)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3), static_argnames=('random', 'filtered'), donate_argnums=2)
 def decode(program: Program, weights: Weights, slots: Slots, steps: int, *, random: bool, filtered: bool,
            ) -> tuple[Slots, jax.Array, jax.Array]:
   """Up to `steps` tokens for every active slot; ends early when none is active.
@@ -121,6 +132,11 @@ def decode(program: Program, weights: Weights, slots: Slots, steps: int, *, rand
     The slots (given ones are donated), tokens [B, steps] (-1 where a slot made none; an end token is given back) and
     their log-probabilities [B, steps].
   """
+  run = _jit(_decode, (0, 3), ('random', 'filtered'))
+  return run(program, weights, slots, steps, random=random, filtered=filtered)
+
+
+def _decode(program, weights, slots, steps, *, random, filtered):
   model = program.model(weights)
   B = slots.token.shape[0]
 
@@ -130,9 +146,9 @@ def decode(program: Program, weights: Weights, slots: Slots, steps: int, *, rand
 
   def one(carry):
     step, slots, tokens, logprobs = carry
-    hidden_BTD, cache = model.run(
-        slots.token[:, None], slots.length[:, None], functools.partial(_attend_cached, slots.length), slots.cache,
-        compute_dtype=program.compute_dtype)
+    attend = functools.partial(_attend_cached, program.attention, slots.length)
+    hidden_BTD, cache = model.run(slots.token[:, None], slots.length[:, None], attend, slots.cache,
+                                  compute_dtype=program.compute_dtype)
     token_B, logprob_B = choose(model.logits(hidden_BTD[:, 0]), slots.keys, slots.made, slots.temperature,
                                 slots.top_p, slots.top_k, random=random, filtered=filtered)
     ended_B = jnp.isin(token_B, jnp.asarray(program.eos or (-1,))) & ~slots.ignore_eos
@@ -151,10 +167,10 @@ def decode(program: Program, weights: Weights, slots: Slots, steps: int, *, rand
   return slots, tokens, logprobs
 
 
-def _attend_cached(place_B, cache, layer, q_BTHN, k_BTKN, v_BTKN):
+def _attend_cached(impl, place_B, cache, layer, q_BTHN, k_BTKN, v_BTKN):
   """One new token a row: writes it at its place, and lets it see all places up to its own."""
   cache = kv.put_token(cache, layer, place_B, k_BTKN[:, 0], v_BTKN[:, 0])
   B, K, _, N = cache.values[layer].shape
   out_BKGN = cached_attention(q_BTHN.reshape(B, K, -1, N), cache.keys[layer], cache.values[layer], place_B + 1,
-                              cache.fused)
+                              cache.fused, impl)
   return cache, out_BKGN.reshape(q_BTHN.shape)

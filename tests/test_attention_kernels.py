@@ -1,0 +1,80 @@
+"""Kernels for accelerators as far as a CPU runs them: the TPU's and the decoder's interpreted, packing's arithmetic."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from smt_jax import attention, attention_cudnn, attention_decode, attention_tpu
+
+
+def random(*shape, seed=0):
+  return jnp.asarray(np.random.default_rng([seed, *shape]).normal(size=shape), jnp.float32)
+
+
+def test_splash_attention_equals_xla():
+  B, T, H, K, N = 2, 128, 2, 1, 128
+  q, k, v = random(B, T, H, N), random(B, T, K, N, seed=1), random(B, T, K, N, seed=2)
+  ids = jnp.asarray([[1] * 50 + [2] * 60 + [0] * 18, [1] * 128], jnp.int32)
+  run = lambda attend: jax.value_and_grad(lambda q, k, v: jnp.sum(jnp.sin(attend(q, k, v))), (0, 1, 2))(q, k, v)  # noqa: E731
+  ours = run(lambda *qkv: attention_tpu.causal(*qkv, ids, interpret=True))
+  reference = run(lambda *qkv: attention.dot_product_attention(*qkv, segment_ids_BT=ids, impl='xla'))
+  for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(reference), strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('parts', [0, 1, 4])
+def test_decoding_kernel_equals_xla(parts):
+  B, S, H, K, N = 5, 256, 6, 2, 32
+  q, k, v = random(B, K, H // K, N), random(B, K, S, N, seed=1), random(B, K, S, N, seed=2)
+  lengths = jnp.asarray([1, 7, 64, S - 1, S])
+  ours = attention_decode.decode(q, k, v, lengths, parts=parts, interpret=True)
+  np.testing.assert_allclose(ours, attention.cached_attention(q, k.swapaxes(2, 3), v, lengths, False), atol=1e-5)
+  np.testing.assert_allclose(ours, attention.cached_attention(q, k, v, lengths, True), atol=1e-5)  # no kernel here
+
+
+def test_places_behind_a_rows_length_do_not_matter():
+  q, k, v = random(2, 2, 4, 32), random(2, 2, 64, 32, seed=1), random(2, 2, 64, 32, seed=2)
+  lengths = jnp.asarray([5, 33])
+  behind = jnp.arange(64)[:, None] >= lengths[:, None, None, None]
+  changed = attention_decode.decode(q, k + 9 * behind, v - 9 * behind, lengths, interpret=True)
+  np.testing.assert_array_equal(changed, attention_decode.decode(q, k, v, lengths, interpret=True))
+
+
+def test_runs_of_packed_rows():
+  runs = attention_cudnn.find_runs(jnp.asarray([[1, 1, 2, 0], [1, 1, 1, 1]]), 6)
+  np.testing.assert_array_equal(runs.begins, [0, 2, 3, 4, 8, 8, 8])  # the row's end is a run's end
+  np.testing.assert_array_equal(runs.lengths, [2, 1, 1, 4, 0, 0])
+  np.testing.assert_array_equal(runs.of_token, [0, 0, 1, 2, 3, 3, 3, 3])
+  assert runs.fit and not attention_cudnn.find_runs(jnp.asarray([[1, 2, 3, 4]]), 3).fit
+  assert attention_cudnn.find_runs(jnp.asarray([[1, 2, 3, 4]]), 4).fit
+
+
+def test_packed_rows_become_cudnn_calls_with_their_masks():
+  """The program for a GPU, lowered here: one call each way that is told the runs, and XLA attention beside it."""
+  x = lambda heads: jax.ShapeDtypeStruct((2, 256, heads, 64), jnp.bfloat16)  # noqa: E731
+  ids = jax.ShapeDtypeStruct((2, 256), jnp.int32)
+
+  def loss(q, k, v, ids):
+    return attention_cudnn.packed(q, k, v, ids, attention._segments_by_xla).astype(jnp.float32).sum()
+  text = jax.jit(jax.grad(loss, (0, 1, 2))).trace(x(4), x(2), x(2), ids).lower(lowering_platforms=('cuda',)).as_text()
+  calls = [line for line in text.splitlines() if '__cudnn$fmha' in line]
+  assert len(calls) == 2
+  for line in calls:
+    assert 'PADDING_CAUSAL' in line and f'max_seg_per_batch\\22: {256 // attention_cudnn.TOKENS_A_RUN}' in line
+
+
+class Device:
+  def __init__(self, platform, capability):
+    self.platform, self.compute_capability = platform, capability
+
+
+@pytest.mark.parametrize('device, plain, packed', [
+    (Device('gpu', '9.0'), True, True), (Device('gpu', '10.0'), True, True), (Device('gpu', '8.0'), True, False),
+    (Device('gpu', '7.5'), False, False), (Device('gpu', 'gfx942'), False, False), (Device('cpu', ''), False, False),
+])
+def test_where_cudnn_is_used(device, plain, packed):
+  can = lambda **kwargs: attention_cudnn.available(device, jnp.bfloat16, 128, **kwargs)  # noqa: E731
+  assert can(packed=False) == plain and can(packed=True) == packed
+  assert not attention_cudnn.available(device, jnp.float32, 128, packed=False)
+  assert not attention_cudnn.available(device, jnp.bfloat16, 256, packed=False)

@@ -1,0 +1,114 @@
+"""The suites run whole on a tiny model; the definitions behind their figures agree with figures known elsewhere."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from train_fixtures import make_corpus
+
+from data_gen.errors import UserError
+from smt_jax import xla_flags
+from smt_jax.benchmarks import common, decode, inputs, train
+from smt_jax.chips import CHIPS
+from smt_jax.metrics import flops_per_token
+
+
+def read(folder, suite):
+  found = json.loads((folder / f'{suite}.json').read_text())
+  assert found['machine']['devices'] == jax.device_count()
+  assert (folder / f'{suite}.md').read_text().count('\n|') == 2 + len(found['rows'])
+  return found['rows']
+
+
+def test_train_suite(tmp_path):
+  train.run(tmp_path, preset='tiny', layers=1, sequence_length=64, rows=1, variants=('default+packed',), steps=3)
+  (row,) = read(tmp_path, 'train')
+  assert row['timed'] == 3 and row['rows'] == jax.device_count()
+  assert np.isfinite(row['loss'])
+  np.testing.assert_allclose(row['per_second'] * row['seconds_median'], 64, rtol=1e-6)  # tokens a device and step
+  assert row['per_second_p10'] <= row['per_second'] <= row['per_second_p90']
+
+
+def test_decode_suite(tmp_path):
+  decode.run(tmp_path, preset='tiny', layers=1, rows=3, prompt_tokens=20, new_tokens=40, questions=0)
+  (row,) = read(tmp_path, 'decode')
+  assert row['rows'] == 3 and 0 <= row['host_share'] <= 1
+  np.testing.assert_allclose(row['end_to_end_per_second'] * row['seconds'], 3 * 40, rtol=1e-6)
+  assert row['end_to_end_per_second'] < row['per_second']
+
+
+def test_input_suite(tmp_path):
+  corpus = make_corpus(tmp_path / 'corpus')
+  inputs.run(tmp_path, str(corpus / 'data'), str(corpus / 'replay'), rows=4, steps=5)
+  (row,) = read(tmp_path, 'input')
+  assert row['steps'] == 5 and 0 < row['tokens_per_second'] <= row['positions_per_second']
+
+
+def test_rows_are_like_packed_ones():
+  rows = train.random_rows(common.preset('tiny'), 3, 256, packed=True, mean=40)
+  ids, positions, labels = rows['segment_ids'], rows['positions'], rows['labels']
+  first = np.diff(ids, prepend=0, axis=1) != 0
+  assert (first.sum(axis=1) > 2).all() and (np.diff(ids, axis=1) >= 0).all()
+  assert (positions[first] == 0).all() and (positions[~first] > 0).all()
+  inside = ~np.roll(first, -1, axis=1)
+  assert (labels[~inside] == -100).all()
+  np.testing.assert_array_equal(labels[inside], np.roll(rows['tokens'], -1, axis=1)[inside])
+
+
+def test_definitions_agree_with_published_figures():
+  model = common.preset('llama8b')
+  assert flops_per_token(model, 2048) == pytest.approx(46.6e9, rel=2e-3)
+  h200 = CHIPS['h200']
+  assert decode.ceiling(h200, model, 128, 1024) == pytest.approx(18_500, rel=5e-3)
+  assert decode.ceiling(h200, model, 512, 1024) == pytest.approx(29_000, rel=5e-3)
+  assert decode.prefill_mfu(h200, model, 44_774, 1024) == pytest.approx(0.644, abs=1e-3)
+
+
+def test_spread():
+  found = common.spread([1.0, 2.0, 3.0], 6)
+  assert found['per_second'] == 3 and 2 <= found['per_second_p10'] < 3 < found['per_second_p90'] <= 6
+
+
+def test_unknown_compiler_settings_are_left_out():
+  lowered = jax.jit(lambda x: x + 1).lower(1.0)
+  program = xla_flags.compile_with(lowered, {'xla_of_another_time': True, 'xla_gpu_enable_triton_gemm': False})
+  assert program(1.0) == 2
+  with pytest.raises(jax.errors.JaxRuntimeError):
+    lowered.compile(compiler_options={'xla_of_another_time': True})
+
+
+@pytest.mark.parametrize('change, named', [
+    ({'preset': 'huge'}, '--preset=huge'), ({'layers': -1}, '--layers=-1'), ({'variants': ('fp8',)}, '--variants=fp8'),
+    ({'peer_python': '/no/such/python'}, '--peer_python=/no/such/python: no such program'),
+])
+def test_mistakes(tmp_path, change, named):
+  with pytest.raises(UserError, match=named):
+    train.run(tmp_path, **({'preset': 'tiny'} | change))
+  assert not (tmp_path / 'train.json').exists()
+
+
+@pytest.mark.slow
+def test_a_peer_that_fails_is_quoted(tmp_path):
+  with pytest.raises(UserError, match=r'hf_train\.py failed: '):
+    train.run(tmp_path, preset='tiny', peer_python=sys.executable, peer_arguments=('--nonsense=1',))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec('torch'), reason='torch is not installed')
+@pytest.mark.parametrize('script, flags', [
+    ('hf_train.py', ['--layers=1', '--sequence=32', '--rows=1', '--ways=plain', '--steps=2', '--warmup=1']),
+    ('hf_generate.py', ['--layers=1', '--prompt=8', '--rows=2', '--new_tokens=3']),
+])
+def test_peers(script, flags):
+  (row,) = common.run_peer(sys.executable, script, ['--preset=tiny', *flags], timeout=300)
+  assert row['per_second'] > 0 and row['who'].startswith('transformers')
+
+
+def test_command_names_a_wrong_suite():
+  done = subprocess.run([sys.executable, '-m', 'launch.benchmark', '--suite=speed', '--out=x'], capture_output=True,
+                        text=True, check=False)
+  assert done.returncode == 2 and 'suite' in done.stderr and done.stderr.count('\n') == 1
