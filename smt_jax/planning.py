@@ -1,0 +1,49 @@
+"""What a run will take before it is started: device hours, disk, and when it pays beside retrieval."""
+
+import dataclasses
+
+from smt_jax.chips import Chip
+from smt_jax.config import ModelConfig, TrainConfig
+from smt_jax.metrics import flops_per_token, matmul_parameters
+
+_WIDTH = {'float32': 4, 'bfloat16': 2}
+
+
+def parameters(model: ModelConfig) -> int:
+  """All matrices' parameters, the embedding included (norms, a few thousandths of a percent, are left out)."""
+  return matmul_parameters(model) + (0 if model.tie_word_embeddings else model.vocab_size * model.hidden_size)
+
+
+def training_tokens(config: TrainConfig, synthetic: int) -> int:
+  """Real tokens trained on: the budget, else the epochs over `synthetic` tokens (pools of equal size) and replay."""
+  return config.token_budget or round(config.epochs * synthetic / (1 - config.mix.replay_fraction))
+
+
+def device_hours(config: TrainConfig, tokens: int, chip: Chip, mfu: float) -> float:
+  """Hours of one chip at a model FLOPs utilisation `mfu` (0 to 1)."""
+  return tokens * flops_per_token(config.model, config.mix.sequence_length) / (chip.flops * mfu) / 3600
+
+
+def checkpoint_bytes(config: TrainConfig) -> int:
+  """Bytes on disk at most: the checkpoints that are kept and the one that is being written."""
+  optimizer = config.optimizer
+  one = parameters(config.model) * (_WIDTH[config.step.param_dtype] + _WIDTH[optimizer.mu_dtype]
+                                    + _WIDTH[optimizer.nu_dtype])
+  return one * (config.checkpoint.keep_last + config.checkpoint.keep_best + 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Retrieval:
+  """A query of RAG beside one without: chunks of the documents in the prompt."""
+  chunk_size: int = 512
+  top_k: int = 5
+
+  @property
+  def tokens(self) -> int:
+    """Prompt tokens that a closed-book query does without."""
+    return self.chunk_size * self.top_k
+
+
+def break_even(dollars: float, per_query: float) -> float:
+  """Queries after which `dollars` spent once equal what retrieval costs more for each."""
+  return dollars / per_query if per_query else float('inf')

@@ -1,0 +1,46 @@
+"""What a run will take, by arithmetic."""
+
+import json
+
+import pytest
+from absl import flags
+
+from configs import quality
+from smt_jax import planning
+from smt_jax.chips import CHIPS
+
+
+def test_the_papers_run():
+  config = quality.get_config('llama8b')
+  assert planning.parameters(config.model) == pytest.approx(8.03e9, rel=1e-3)
+  tokens = planning.training_tokens(config, 700_000_000)
+  assert tokens == pytest.approx(2 * 700e6 / 0.9, rel=1e-6)
+  # 46.6 GFLOP a token: 12,100 tokens/s on one H200 are 57% of its peak
+  hours = planning.device_hours(config, tokens, CHIPS['h200'], 0.57)
+  assert tokens / hours / 3600 == pytest.approx(12_100, rel=0.01)
+  assert planning.checkpoint_bytes(config) == pytest.approx(3 * 10 * 8.03e9, rel=1e-2)
+
+
+def test_a_budget_goes_before_epochs():
+  config = quality.get_config('llama8b')
+  config.token_budget = 1000
+  assert planning.training_tokens(config, 10**9) == 1000
+
+
+def test_break_even():
+  assert planning.break_even(100.0, 0.001) == pytest.approx(100_000)
+  assert planning.break_even(100.0, 0.0) == float('inf')
+
+
+def test_the_program(tmp_path, replay_tokenizer, capsys):
+  from launch import plan
+  documents = tmp_path / 'documents.jsonl'
+  documents.write_text(json.dumps({'id': 'a', 'title': 'A', 'text': 'The mill ran until evening. ' * 50}) + '\n')
+  argv = ['plan', '--config=configs/quality.py:llama8b', f'--documents={documents}', f'--tokenizer={replay_tokenizer}',
+          '--tokens_per_method=20000', '--methods=qa', '--price=1,2']
+  flags.FLAGS.unparse_flags()
+  flags.FLAGS(argv)
+  plan.main()
+  printed = capsys.readouterr().out
+  assert 'training: 44,444 tokens' in printed and 'even after' in printed
+  assert '$0.00' not in printed.split('training')[0]
