@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from data_gen.errors import UserError
 from launch import app
 
 SUITES = ('train', 'decode', 'input', 'client')
@@ -19,17 +20,20 @@ _PEER_ARGUMENTS = flags.DEFINE_list('peer_arguments', [], 'train, decode: flags 
 _PRESET = flags.DEFINE_string('preset', 'llama8b', 'train, decode: shapes of the model, llama8b or tiny.')
 _LAYERS = flags.DEFINE_integer('layers', 0, 'train, decode: another depth for the model, 0: its own.')
 _ROWS = flags.DEFINE_integer('rows', 0, 'train: rows a device and step, 0: 4. decode: prompts, 0: as the '
-                             'engine chooses.')
-_LENGTH = flags.DEFINE_integer('sequence_length', 2048, 'train: tokens a row.')
+                             'engine chooses.', lower_bound=0)
+_LENGTH = flags.DEFINE_integer('sequence_length', 2048, 'train: tokens a row.', lower_bound=2)
 _VARIANTS = flags.DEFINE_list('variants', ['default', 'default+packed', 'bf16'], 'train: states of the optimizer, '
                               'default (float32 weights and second moment, bfloat16 first moment) or bf16 (all of it), '
                               'each with +packed for rows of several documents.')
-_REMAT = flags.DEFINE_string('remat', 'auto', 'train: step.remat of the configuration.')
-_ATTENTION = flags.DEFINE_string('attention', 'auto', 'train, decode: kernel, as step.attention of the configuration.')
-_STEPS = flags.DEFINE_integer('steps', 20, 'train, input: timed steps.')
-_PROMPT = flags.DEFINE_integer('prompt_tokens', 1024, 'decode: tokens a prompt.')
-_NEW = flags.DEFINE_integer('new_tokens', 512, 'decode: tokens a continuation.')
-_QUESTIONS = flags.DEFINE_integer('questions', 0, 'decode: closed-book questions of 256 new tokens, measured apart.')
+_REMAT = flags.DEFINE_enum('remat', 'auto', ['auto', 'none', 'products', 'attention', 'full'],
+                           'train: step.remat of the configuration.')
+_ATTENTION = flags.DEFINE_enum('attention', 'auto', ['auto', 'xla', 'cudnn', 'pallas'],
+                               'train, decode: kernel, as step.attention of the configuration.')
+_STEPS = flags.DEFINE_integer('steps', 20, 'train, input: timed steps.', lower_bound=1)
+_PROMPT = flags.DEFINE_integer('prompt_tokens', 1024, 'decode: tokens a prompt.', lower_bound=2)
+_NEW = flags.DEFINE_integer('new_tokens', 512, 'decode: tokens a continuation.', lower_bound=1)
+_QUESTIONS = flags.DEFINE_integer('questions', 0, 'decode: closed-book questions of 256 new tokens, measured apart.',
+                                 lower_bound=0)
 _DATA = flags.DEFINE_string('data', '', 'input: folder written by launch.pack.')
 _REPLAY = flags.DEFINE_string('replay', '', 'input: packed replay folder; empty: no replay.')
 _REQUESTS = flags.DEFINE_integer('requests', 4000, 'client: requests of one throughput round, 0: leave this part out.')
@@ -55,6 +59,8 @@ def main() -> None:
                      prompt_tokens=_PROMPT.value, new_tokens=_NEW.value, questions=_QUESTIONS.value,
                      attention=_ATTENTION.value, **peer))
   elif _SUITE.value == 'input':
+    if not _DATA.value:
+      raise UserError('--data: expected a folder written by launch.pack, for --suite=input')
     from smt_jax.benchmarks import inputs
     print(inputs.run(_OUT.value, _DATA.value, _REPLAY.value, rows=_ROWS.value or 16, steps=_STEPS.value))
   else:
