@@ -14,7 +14,7 @@ def environment():
   return os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_backend_optimization_level=0'}
 
 
-def launch(program, *flags, timeout=120, **options):
+def launch(program, *flags, timeout=300, **options):
   """Runs a program to its end."""
   return subprocess.run([sys.executable, '-m', f'launch.{program}', *flags], cwd=ROOT, env=environment(),
                         capture_output=True, text=True, timeout=timeout, **options)

@@ -32,7 +32,8 @@ def loaded(folder):
 
 def launch(program, *flags):
   return subprocess.run([sys.executable, '-m', f'launch.{program}', *flags], capture_output=True, text=True,
-                        errors='surrogateescape', env=os.environ | {'XLA_FLAGS': ''}, timeout=300)
+                        errors='surrogateescape', timeout=300,
+                        env=os.environ | {'XLA_FLAGS': '--xla_backend_optimization_level=0'})
 
 
 def test_importing_the_package_does_not_import_jax():

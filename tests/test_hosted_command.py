@@ -100,4 +100,4 @@ def test_a_pilot_tells_the_cost_within_five_percent(folder, tmp_path):
     summary = synthesize(docs, tmp_path, generator(), tokenizer, settings, quality=False)
   planned = sum(e.dollars for e in plans['expected'])
   assert planned == pytest.approx(summary['generator_report']['ledger']['spent_usd'], rel=0.05)
-  assert json.loads((tmp_path / 'pilot' / 'plan.json').read_text())['low']
+  assert json.loads((tmp_path / 'pilot-8' / 'plan.json').read_text())['low']

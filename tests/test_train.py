@@ -232,9 +232,10 @@ def saving_often(config):
 def wait_for_lines(process: subprocess.Popen, out: pathlib.Path, n: int) -> None:
   path = out / 'metrics.jsonl'
   while process.poll() is None and (not path.exists() or path.read_bytes().count(b'\n') < n):
-    time.sleep(0.002)
+    time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_killed_and_terminated_and_run_again(straight, config, cache, tmp_path):
   """kill -9, then SIGTERM, then to the end: the metrics are the straight run's, byte for byte."""
   out = tmp_path / 'run'
