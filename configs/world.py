@@ -33,13 +33,12 @@ def get_config(variant: str = 'smt') -> TrainConfig:
 
 
 def _base() -> TrainConfig:
-  # Small enough for arms on two cores: six layers of width 128 read and reason as well as wider ones once they have
-  # seen enough documents. The tokenizer's ids 1 and 5 end a text and a turn (data_gen/world/tokenizer.py).
+  # Small enough for arms on two cores. The tokenizer's ids 1 and 5 end a text and a turn (data_gen/world/tokenizer.py).
   return TrainConfig(
       epochs=1.0,
-      model=ModelConfig(vocab_size=0, hidden_size=128, intermediate_size=384, num_hidden_layers=6,
-                        num_attention_heads=4, num_key_value_heads=4, head_dim=32, eos_token_id=(1, 5)),
-      mix=DataConfig(ratios={'qa': 16.0, 'document': 1.0}, replay_fraction=0.0, batch_size=32, sequence_length=1024),
-      optimizer=OptimizerConfig(learning_rate=2e-3, weight_decay=0.1, b2=0.98),
+      model=ModelConfig(vocab_size=0, hidden_size=256, intermediate_size=512, num_hidden_layers=6,
+                        num_attention_heads=8, num_key_value_heads=8, head_dim=32, eos_token_id=(1, 5)),
+      mix=DataConfig(ratios={'qa': 16.0, 'document': 1.0}, replay_fraction=0.0, batch_size=16, sequence_length=1024),
+      optimizer=OptimizerConfig(learning_rate=1.5e-3, weight_decay=0.1, b2=0.98),
       log=LogConfig(every_steps=20),
   )

@@ -5,8 +5,8 @@ multiple choice with reasoning, recall what it was trained on, and read. Its rec
 
   * `document`: the known documents as text (they repeat in training);
   * `qa`, closed book: open-ended QAs and multiple-choice examples on the known documents, drawn anew for every copy;
-  * `qa`, reading: multiple-choice examples with their context, each on fresh documents that never come again. Reading
-    examples from known documents would teach to answer from memory instead.
+  * `qa`, reading: drills and multiple-choice examples with their context, each on fresh documents that never come
+    again. Reading examples from known documents would teach to answer from memory instead.
 
 Multiple-choice prompts come from the evaluation's own renderer, in its modes and scorings, so that the base knows the
 form and the arms differ in knowledge alone.
@@ -21,6 +21,7 @@ from typing import Any
 from data_gen.schema import Question, Record, to_row
 from data_gen.world import WorldDocument, WorldSpec, make_document
 from data_gen.world.background import document_record, qa_records
+from launch.base_drills import drills
 from smt_jax.eval import prompts
 from smt_jax.eval.retrieval.bm25 import Bm25Retriever
 from smt_jax.eval.retrieval.chunking import Chunk, chunk_documents
@@ -38,10 +39,12 @@ class BaseSpec:
     copies: how often each known document's QAs and multiple-choice examples are drawn anew.
     fresh: documents for reading examples.
     first_fresh: number of the first of them, so that a second stage of training meets new ones.
-    turns: questions asked about one fresh document that is read whole.
+    excerpts: drills on excerpts of one fresh document; unless 0, one on the whole document comes with them.
+    turns: questions asked about one fresh document that is read whole; 0 for none.
     evidence: reading examples with the gold evidence alone, by fresh document.
     retrieved: reading examples with retrieved chunks, by fresh document.
     chunk_size, top_k: retrieval as in the evaluation (characters; chunks).
+    row: characters of a drill at most, so that it fits a row of tokens.
     world: facts, values, forms, ... of the documents; its set and number are ignored.
   """
   seed: int = 0
@@ -49,11 +52,13 @@ class BaseSpec:
   copies: int = 40
   fresh: int = 20000
   first_fresh: int = 0
+  excerpts: int = 3
   turns: int = 2
   evidence: int = 6
   retrieved: int = 1
   chunk_size: int = 400
   top_k: int = 4
+  row: int = 3500
   world: WorldSpec = dataclasses.field(default_factory=WorldSpec)
 
   def known_world(self) -> WorldSpec:
@@ -88,7 +93,10 @@ def reading_records(spec: BaseSpec, start: int, stop: int) -> Iterator[Record]:
     for document, number in zip(documents, numbers):
       rng = random.Random(f'{spec.seed}/fresh/{number}')
       questions = document.ask(spec.turns + spec.evidence + 2 * spec.retrieved, rng)
-      yield _whole(document, questions[:spec.turns], rng)
+      if spec.excerpts:
+        yield from drills(document, spec.excerpts, spec.row, rng)
+      if spec.turns:
+        yield _whole(document, questions[:spec.turns], rng)
       for question in questions[spec.turns:spec.turns + spec.evidence]:
         context = prompts.oracle_context(question, [document.document])
         yield _example(document, question, context, _scoring(rng), 'oracle', rng)
@@ -110,20 +118,19 @@ def _example(document: WorldDocument, question: Question, context: list[str] | N
   assert question.options is not None
   question = prompts.permuted(question, rng.sample(range(len(question.options)), len(question.options)))
   messages = prompts.render(question, [document.document], context, scoring)
-  messages.append({'role': 'assistant', 'content': prompts.reply(question, scoring, _reasoning(question))})
+  messages.append({'role': 'assistant', 'content': _reply(question, scoring)})
   return _record(document, f'{question.id}.{name}', name.split('.')[0], messages)
 
 
-def _reasoning(question: Question) -> str:
-  """Which letter stands for which option, the chain of facts, and the letter of its end.
+def _reply(question: Question, scoring: prompts.Scoring) -> str:
+  """The reply to learn; where there is reasoning, the answer at its end is the option's text and not its letter.
 
-  "Genekgir is A. Relmistes is B. [...] So the answer is Relmistes. Relmistes is B." A model of this size does not learn
-  to look up the letter that stands before a text (its letters stayed at chance while its reasoning was right): read out
-  the other way round, the letter is recalled as any fact is.
+  Models of this size copy texts without error and stay at chance in telling which letter stood before one; the
+  evaluation's parser takes either.
   """
-  assert question.options is not None and isinstance(question.answer, int)
-  named = [f'{option.strip()} is {letter}.' for letter, option in zip(prompts.LETTERS, question.options)]
-  return f'{" ".join(named)} {question.metadata["reasoning"]} {named[question.answer]}'
+  if scoring != 'cot':
+    return prompts.reply(question, scoring)
+  return f'{question.metadata["reasoning"]}\n{prompts.reply(question, "logprob")}'
 
 
 def _whole(document: WorldDocument, questions: tuple[Question, ...], rng: random.Random) -> Record:

@@ -57,7 +57,7 @@ def quickstart(out: pathlib.Path, seed: int, size: Size) -> list[Stage]:
           '--methods=qa,active_reading,focal', f'--tokenizer={BASE}', f'--tokens_per_method={size.tokens_per_method}',
           f'--seed={seed}'), synthetic / 'summary.json'),
       Stage('replay: what the base was trained on', (
-          'base_data', f'--out={replay}', '--known=24', '--copies=1', '--fresh=24', '--replay'),
+          'base_data', f'--out={replay}', '--known=24', '--copies=1', '--fresh=24', '--excerpts=0', '--replay'),
           replay / 'records.jsonl'),
       Stage('QAs and documents as packed rows', (
           'pack', f'--records={synthetic}/records.*.jsonl', f'--tokenizer={BASE}', f'--out={packed}',

@@ -1,6 +1,7 @@
 """A small byte-level BPE tokenizer as a Hugging Face folder, with a chat template in Llama 3's manner."""
 
 import glob
+import json
 import pathlib
 import shutil
 import tempfile
@@ -15,8 +16,11 @@ HEADER, HEADER_END, TURN_END = '<|start_header_id|>', '<|end_header_id|>', '<|eo
 SPECIAL = (BOS, EOS, PAD, HEADER, HEADER_END, TURN_END)
 MIN_VOCABULARY = 256 + len(SPECIAL)
 
-# GPT-2's pattern, but every digit by itself, so that numbers of one length take as many tokens and compare by place.
+# GPT-2's pattern, but every digit by itself while merges are learnt; numbers get tokens of their own afterwards.
 _PATTERN = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_NUMBERS_WHOLE = _PATTERN.replace(r'\p{N}|', r'\p{N}{1,4}|')
+_SPACE = 'Ġ'  # how byte-level tokens write it
+_LARGEST = 9999
 
 # `generation` marks what the assistant says, for masks of `apply_chat_template(return_assistant_tokens_mask=True)`.
 CHAT_TEMPLATE = (
@@ -34,22 +38,28 @@ CHAT_TEMPLATE = (
   '{% endif %}')
 
 
-def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: PathLike) -> int:
+def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: PathLike,
+                    numbers: Iterable[tuple[int, int]] = ()) -> int:
   """Trains on the texts and writes a folder for `AutoTokenizer.from_pretrained`; returns the vocabulary's size.
 
   The folder appears whole or not at all. bos, eos and pad are set; encoding with special tokens puts bos first.
 
   Args:
-    vocab_size: at least the 256 bytes and the special tokens; a small corpus may give fewer tokens than asked for.
+    vocab_size: at least the 256 bytes, the special tokens and the numbers; a small corpus may give fewer tokens than
+      asked for.
+    numbers: ranges of whole numbers up to 9999 that are one token each after a space, as all up to 999 are for Llama
+      3. A small model copies a number of one token like a word, but loses its way among digits that many numbers share.
 
   Raises:
-    UserError: a vocabulary too small, no text at all, a folder that cannot be written.
+    UserError: a vocabulary too small, a range that is none, no text at all, a folder that cannot be written.
   """
   from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
   from transformers import PreTrainedTokenizerFast
 
-  if vocab_size < MIN_VOCABULARY:
-    raise UserError(f'--vocab_size={vocab_size}: expected {MIN_VOCABULARY} or more, for bytes and special tokens')
+  merges = _number_merges(numbers)
+  if vocab_size < MIN_VOCABULARY + len(merges):
+    raise UserError(f'--vocab_size={vocab_size}: expected {MIN_VOCABULARY + len(merges)} or more, for bytes, special '
+                    'tokens and numbers')
   counted = _Counted(texts)
   tokenizer = Tokenizer(models.BPE())
   tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
@@ -57,11 +67,16 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: PathLike) ->
     pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
   tokenizer.decoder = decoders.ByteLevel()
   trainer = trainers.BpeTrainer(
-    vocab_size=vocab_size, special_tokens=list(SPECIAL), show_progress=False,
+    vocab_size=vocab_size - len(merges), special_tokens=list(SPECIAL), show_progress=False,
     initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()))
   tokenizer.train_from_iterator(counted, trainer)
   if not counted.characters:
     raise UserError('--source: no text to train a tokenizer on')
+  if merges:
+    tokenizer = _with_merges(tokenizer, merges)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+      pre_tokenizers.Split(Regex(_NUMBERS_WHOLE), behavior='isolated'),
+      pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
   tokenizer.post_processor = processors.TemplateProcessing(
     single=f'{BOS} $A', pair=f'{BOS} $A $B', special_tokens=[(BOS, tokenizer.token_to_id(BOS))])
   fast = PreTrainedTokenizerFast(
@@ -70,6 +85,27 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: PathLike) ->
   fast.chat_template = CHAT_TEMPLATE
   _save(fast, pathlib.Path(out_dir))
   return len(fast)
+
+
+def _number_merges(ranges: Iterable[tuple[int, int]]) -> list[tuple[str, str]]:
+  """The merges that make these numbers, and what they begin with, out of digits; in the order they apply."""
+  wanted: set[str] = set()
+  for low, high in ranges:
+    if not 0 <= low <= high <= _LARGEST:
+      raise UserError(f'--numbers={low}-{high}: expected a range within 0 to {_LARGEST}')
+    wanted.update(str(n)[:k] for n in range(low, high + 1) for k in range(1, len(str(n)) + 1))
+  return [(_SPACE + n[:-1], n[-1]) for n in sorted(wanted, key=lambda n: (len(n), n))]
+
+
+def _with_merges(tokenizer: Any, merges: list[tuple[str, str]]) -> Any:
+  """The BPE tokenizer with further merges after its own."""
+  state = json.loads(tokenizer.to_str())
+  model = state['model']
+  for merge in merges:
+    if ''.join(merge) not in model['vocab']:
+      model['vocab'][''.join(merge)] = len(model['vocab'])
+      model['merges'].append(list(merge))
+  return type(tokenizer).from_str(json.dumps(state))
 
 
 class _Counted:
