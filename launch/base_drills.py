@@ -20,7 +20,10 @@ _ASKED = 0.6  # of a drill's facts stand behind a question; the others are state
 
 
 def drills(document: WorldDocument, excerpts: int, characters: int, rng: random.Random) -> Iterator[Record]:
-  """`excerpts` drills on runs of sentences and one on the whole document, of about `characters` characters at most."""
+  """`excerpts` drills on runs of sentences and one on the whole document, of `characters` characters at most.
+
+  A text that leaves no room still has one fact behind it.
+  """
   for k in range(excerpts):
     shown = _excerpt(document, rng)
     yield _drill(document, ' '.join(s.text for s in shown), _facts(document, shown), characters, f'excerpt{k}', rng)
@@ -54,7 +57,7 @@ def _drill(document: WorldDocument, text: str, facts: list[Fact], characters: in
   for fact in rng.sample(facts, len(facts)):
     line = _line(document, fact, facts, rng)
     room -= len(line)
-    if room < 0:
+    if room < 0 and lines:
       break
     lines.append(line)
   messages = ({'role': 'user', 'content': asked}, {'role': 'assistant', 'content': ' '.join(lines)})

@@ -50,6 +50,22 @@ def test_names_and_numbers_split_into_few_pieces(tokenizer):
     assert [tokenizer.decode([i]).strip() for i in ids] == list(number.strip())
 
 
+def test_ranges_of_numbers_get_a_token_each(tmp_path):
+  texts = ['In 1834 the mill had 42 sheep.', 'Since 1807 it had 990.']
+  with pytest.raises(UserError, match='--numbers=5-3: expected a range within 0 to 9999'):
+    train_tokenizer(texts, 900, tmp_path / 'no', [(5, 3)])
+  with pytest.raises(UserError, match='--vocab_size=300: expected'):
+    train_tokenizer(texts, 300, tmp_path / 'no', [(10, 99)])
+  assert not (tmp_path / 'no').exists()
+  train_tokenizer(texts, 900, tmp_path / 'out', [(10, 99), (1800, 1849)])
+  found = AutoTokenizer.from_pretrained(tmp_path / 'out')
+  for number in (' 42', ' 99', ' 1800', ' 1849'):
+    assert len(found(number, add_special_tokens=False)['input_ids']) == 1
+  assert len(found(' 1850', add_special_tokens=False)['input_ids']) == 3  # 18, 5, 0: it begins none of ours with 185
+  for text in ('In 1846, 12345 of 007 and\n1999 99', '1834'):
+    assert found.decode(found(text, add_special_tokens=False)['input_ids']) == text
+
+
 def test_any_text_survives(tokenizer):
   for text in ('Ä weird\n\n\ttext  with   spaces, 1234.5 <b>\nnew 你好 ', ' a', "it's", '\n'):
     assert tokenizer.decode(tokenizer(text, add_special_tokens=False)['input_ids']) == text

@@ -53,7 +53,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: PathLike,
   Raises:
     UserError: a vocabulary too small, a range that is none, no text at all, a folder that cannot be written.
   """
-  from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+  from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
   from transformers import PreTrainedTokenizerFast
 
   merges = _number_merges(numbers)
@@ -62,9 +62,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: PathLike,
                     'tokens and numbers')
   counted = _Counted(texts)
   tokenizer = Tokenizer(models.BPE())
-  tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-    pre_tokenizers.Split(Regex(_PATTERN), behavior='isolated'),
-    pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+  tokenizer.pre_tokenizer = _split_by(_PATTERN)
   tokenizer.decoder = decoders.ByteLevel()
   trainer = trainers.BpeTrainer(
     vocab_size=vocab_size - len(merges), special_tokens=list(SPECIAL), show_progress=False,
@@ -74,9 +72,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: PathLike,
     raise UserError('--source: no text to train a tokenizer on')
   if merges:
     tokenizer = _with_merges(tokenizer, merges)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-      pre_tokenizers.Split(Regex(_NUMBERS_WHOLE), behavior='isolated'),
-      pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.pre_tokenizer = _split_by(_NUMBERS_WHOLE)
   tokenizer.post_processor = processors.TemplateProcessing(
     single=f'{BOS} $A', pair=f'{BOS} $A $B', special_tokens=[(BOS, tokenizer.token_to_id(BOS))])
   fast = PreTrainedTokenizerFast(
@@ -85,6 +81,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, out_dir: PathLike,
   fast.chat_template = CHAT_TEMPLATE
   _save(fast, pathlib.Path(out_dir))
   return len(fast)
+
+
+def _split_by(pattern: str) -> Any:
+  """Cuts text by the pattern, then into bytes."""
+  from tokenizers import Regex, pre_tokenizers
+  return pre_tokenizers.Sequence([
+    pre_tokenizers.Split(Regex(pattern), behavior='isolated'),
+    pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
 def _number_merges(ranges: Iterable[tuple[int, int]]) -> list[tuple[str, str]]:
