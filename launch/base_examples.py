@@ -5,8 +5,8 @@ multiple choice with reasoning, recall what it was trained on, and read. Its rec
 
   * `document`: the known documents as text (they repeat in training);
   * `qa`, closed book: open-ended QAs and multiple-choice examples on the known documents, drawn anew for every copy;
-  * `qa`, reading: drills and multiple-choice examples with their context, each on fresh documents that never come
-    again. Reading examples from known documents would teach to answer from memory instead.
+  * `qa`, reading: drills on facts and on letters, and multiple-choice examples with their context, each on fresh
+    documents that never come again. Reading examples from known documents would teach to answer from memory instead.
 
 Multiple-choice prompts come from the evaluation's own renderer, in its modes and scorings, so that the base knows the
 form and the arms differ in knowledge alone.
@@ -22,6 +22,7 @@ from data_gen.schema import Question, Record, to_row
 from data_gen.world import WorldDocument, WorldSpec, make_document
 from data_gen.world.background import document_record, qa_records
 from launch.base_drills import drills
+from launch.base_letters import letter_drill, lettered, read_out
 from smt_jax.eval import prompts
 from smt_jax.eval.retrieval.bm25 import Bm25Retriever
 from smt_jax.eval.retrieval.chunking import Chunk, chunk_documents
@@ -40,6 +41,7 @@ class BaseSpec:
     fresh: documents for reading examples.
     first_fresh: number of the first of them, so that a second stage of training meets new ones.
     excerpts: drills on excerpts of one fresh document; unless 0, one on the whole document comes with them.
+    letters: drills on the letters of options, by fresh document.
     turns: questions asked about one fresh document that is read whole; 0 for none.
     evidence: reading examples with the gold evidence alone, by fresh document.
     retrieved: reading examples with retrieved chunks, by fresh document.
@@ -53,6 +55,7 @@ class BaseSpec:
   fresh: int = 20000
   first_fresh: int = 0
   excerpts: int = 3
+  letters: int = 2
   turns: int = 2
   evidence: int = 6
   retrieved: int = 1
@@ -95,6 +98,9 @@ def reading_records(spec: BaseSpec, start: int, stop: int) -> Iterator[Record]:
       questions = document.ask(spec.turns + spec.evidence + 2 * spec.retrieved, rng)
       if spec.excerpts:
         yield from drills(document, spec.excerpts, spec.row, rng)
+      for k in range(spec.letters):
+        listed = document.ask(rng.choice((1, 2, 3, 4)), rng)
+        yield letter_drill(document, listed, f'letters{k}', rng)
       if spec.turns:
         yield _whole(document, questions[:spec.turns], rng)
       for question in questions[spec.turns:spec.turns + spec.evidence]:
@@ -123,14 +129,15 @@ def _example(document: WorldDocument, question: Question, context: list[str] | N
 
 
 def _reply(question: Question, scoring: prompts.Scoring) -> str:
-  """The reply to learn; where there is reasoning, the answer at its end is the option's text and not its letter.
-
-  Models of this size copy texts without error and stay at chance in telling which letter stood before one; the
-  evaluation's parser takes either.
-  """
+  """The reply to learn; reasoning reads the options out, restates the facts and ends in the answer with its letter."""
+  assert question.options is not None
   if scoring != 'cot':
     return prompts.reply(question, scoring)
-  return f'{question.metadata["reasoning"]}\n{prompts.reply(question, "logprob")}'
+  reasoning = question.metadata['reasoning'].removesuffix('.')
+  answer = int(question.answer)
+  assert reasoning.endswith(question.options[answer])
+  reasoning = reasoning.removesuffix(question.options[answer]) + lettered(question.options, answer)
+  return prompts.reply(question, scoring, f'{read_out(question.options)}\n{reasoning}.')
 
 
 def _whole(document: WorldDocument, questions: tuple[Question, ...], rng: random.Random) -> Record:

@@ -9,7 +9,8 @@ from typing import Any
 from data_gen.errors import UserError
 from data_gen.jsonl import read_json, read_jsonl, write_json, write_jsonl
 from data_gen.schema import Document, read_rows, to_row
-from launch.stages import Stage, run_all
+from launch.jobs import Stage
+from launch.stages import run_all
 
 MODES = ('closed_book', 'rag', 'oracle', 'full_document')
 METHODS = ('qa', 'wrap', 'entigraph', 'active_reading', 'focal', 'spa')
