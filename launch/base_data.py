@@ -22,8 +22,9 @@ _COPIES = flags.DEFINE_integer('copies', 40, "How often each known document's ex
 _FRESH = flags.DEFINE_integer('fresh', 20000, 'Documents for reading examples, each used once.', lower_bound=1)
 _FIRST_FRESH = flags.DEFINE_integer('first_fresh', 0, 'Number of the first of them: a second stage reads new ones.',
                                     lower_bound=0)
-_EXCERPTS = flags.DEFINE_integer('excerpts', 3, 'Drills on excerpts of a fresh document and one on the whole; 0: none.',
+_EXCERPTS = flags.DEFINE_integer('excerpts', 3, 'Drills on excerpts of a fresh document; 0: none on the whole either.',
                                  lower_bound=0)
+_WHOLE = flags.DEFINE_bool('whole', True, 'One drill on the whole document beside those on excerpts.')
 _LETTERS = flags.DEFINE_integer('letters', 2, "Drills on options' letters, by fresh document.", lower_bound=0)
 _TURNS = flags.DEFINE_integer('turns', 2, 'Questions about a fresh document read whole; 0: none.', lower_bound=0)
 _EVIDENCE = flags.DEFINE_integer('evidence', 6, 'Examples with the gold evidence alone, by fresh document.',
@@ -49,7 +50,7 @@ def write_base_data(out: str, spec: BaseSpec, replay: bool = False, workers: int
 def main() -> None:
   world = dataclasses.replace(WorldSpec(), genres=tuple(_GENRES.value))
   spec = BaseSpec(seed=_SEED.value, known=_KNOWN.value, copies=_COPIES.value, fresh=_FRESH.value,
-                  first_fresh=_FIRST_FRESH.value, excerpts=_EXCERPTS.value, letters=_LETTERS.value,
+                  first_fresh=_FIRST_FRESH.value, excerpts=_EXCERPTS.value, whole=_WHOLE.value, letters=_LETTERS.value,
                   turns=_TURNS.value, evidence=_EVIDENCE.value, retrieved=_RETRIEVED.value,
                   chunk_size=_CHUNK_SIZE.value, top_k=_TOP_K.value, world=world)
   count = write_base_data(_OUT.value, spec, _REPLAY.value, _WORKERS.value)

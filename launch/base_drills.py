@@ -19,7 +19,8 @@ _INSTRUCTION = 'Answer from the text.'
 _ASKED = 0.6  # of a drill's facts stand behind a question; the others are stated as they are
 
 
-def drills(document: WorldDocument, excerpts: int, characters: int, rng: random.Random) -> Iterator[Record]:
+def drills(document: WorldDocument, excerpts: int, characters: int, rng: random.Random,
+           whole: bool = True) -> Iterator[Record]:
   """`excerpts` drills on runs of sentences and one on the whole document, of `characters` characters at most.
 
   A text that leaves no room still has one fact behind it.
@@ -27,6 +28,8 @@ def drills(document: WorldDocument, excerpts: int, characters: int, rng: random.
   for k in range(excerpts):
     shown = _excerpt(document, rng)
     yield _drill(document, ' '.join(s.text for s in shown), _facts(document, shown), characters, f'excerpt{k}', rng)
+  if not whole:
+    return
   sentences = [s for paragraph in document.text.paragraphs for s in paragraph]
   yield _drill(document, document.document.text, _facts(document, sentences), characters, 'whole', rng)
 

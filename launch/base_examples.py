@@ -40,7 +40,8 @@ class BaseSpec:
     copies: how often each known document's QAs and multiple-choice examples are drawn anew.
     fresh: documents for reading examples.
     first_fresh: number of the first of them, so that a second stage of training meets new ones.
-    excerpts: drills on excerpts of one fresh document; unless 0, one on the whole document comes with them.
+    excerpts: drills on excerpts of one fresh document.
+    whole: one drill on the whole document beside those on excerpts.
     letters: drills on the letters of options, by fresh document.
     turns: questions asked about one fresh document that is read whole; 0 for none.
     evidence: reading examples with the gold evidence alone, by fresh document.
@@ -55,6 +56,7 @@ class BaseSpec:
   fresh: int = 20000
   first_fresh: int = 0
   excerpts: int = 3
+  whole: bool = True
   letters: int = 2
   turns: int = 2
   evidence: int = 6
@@ -97,9 +99,9 @@ def reading_records(spec: BaseSpec, start: int, stop: int) -> Iterator[Record]:
       rng = random.Random(f'{spec.seed}/fresh/{number}')
       questions = document.ask(spec.turns + spec.evidence + 2 * spec.retrieved, rng)
       if spec.excerpts:
-        yield from drills(document, spec.excerpts, spec.row, rng)
+        yield from drills(document, spec.excerpts, spec.row, rng, spec.whole)
       for k in range(spec.letters):
-        listed = document.ask(rng.choice((1, 2, 3, 4)), rng)
+        listed = document.ask(rng.choice((1, 2, 3)), rng)
         yield letter_drill(document, listed, f'letters{k}', rng)
       if spec.turns:
         yield _whole(document, questions[:spec.turns], rng)

@@ -12,7 +12,7 @@ from data_gen.world import WorldDocument
 from smt_jax.eval import prompts
 
 _INSTRUCTION = 'Read the options out, then name some of them with their letters.'
-_PICKED = 6  # a turn
+_PICKED = (1, 2, 4, 30)  # in a turn; learning it begins with long ones, which repeat each pair many times
 
 
 def read_out(options: tuple[str, ...]) -> str:
@@ -32,7 +32,7 @@ def letter_drill(document: WorldDocument, questions: tuple[Question, ...], name:
     options = tuple(rng.sample(question.options or (), len(question.options or ())))
     listed = ''.join(f'{letter}. {option.strip()}\n' for letter, option in zip(prompts.LETTERS, options))
     # drawn with replacement: which letters are left says nothing about the next one
-    picked = [f'{lettered(options, i)}.' for i in rng.choices(range(len(options)), k=_PICKED)]
+    picked = [f'{lettered(options, i)}.' for i in rng.choices(range(len(options)), k=rng.choice(_PICKED))]
     messages += [{'role': 'user', 'content': listed + _INSTRUCTION},
                  {'role': 'assistant', 'content': f'{read_out(options)}\n{" ".join(picked)}'}]
   return Record(id=f'{document.document.id}.{name}', kind='qa', method='world_letters',

@@ -32,8 +32,9 @@ class Size:
 
 FULL = Size(documents=12, tokens_per_method='12x', token_budget=120_000, limit=0)
 SHORT = Size(documents=4, tokens_per_method='3x', token_budget=16_000, limit=16)
-ROW = 256  # tokens of a packed row
+ROW = 576  # tokens of a packed row: a question with its retrieved chunks, in replay
 _REPLY = 120  # tokens of an answer at most: options read out, three facts, the answer
+_CHUNKS = ('--chunk_size=120', '--top_k=3')  # chosen on tuning worlds
 ARMS = ('qa', 'documents', 'smt')
 EVALUATIONS = (('base', 'closed_book'), ('base', 'rag'), ('base', 'oracle'), ('qa', 'closed_book'),
                ('documents', 'closed_book'), ('smt', 'closed_book'), ('smt', 'rag'))
@@ -52,8 +53,8 @@ def quickstart(out: pathlib.Path, seed: int, size: Size) -> list[Stage]:
       '--methods=qa,active_reading,focal', f'--tokenizer={BASE}', f'--tokens_per_method={size.tokens_per_method}',
       f'--seed={seed}'), synthetic / 'summary.json', needs=(questions,))
   replayed = Stage('replay: more of what the base was trained on', (
-      'base_data', f'--out={replay}', '--known=24', '--copies=1', '--fresh=24', '--excerpts=0', '--replay'),
-      replay / 'records.jsonl', needs=())
+      'base_data', f'--out={replay}', '--known=24', '--copies=1', '--fresh=24', '--excerpts=1', '--nowhole',
+      '--turns=0', '--evidence=4', '--retrieved=2', *_CHUNKS, '--replay'), replay / 'records.jsonl', needs=())
   rows = (f'--tokenizer={BASE}', f'--sequence_length={ROW}')
   stages = [
       prepared, replayed, synthesized,
@@ -74,7 +75,7 @@ def quickstart(out: pathlib.Path, seed: int, size: Size) -> list[Stage]:
     stages.append(Stage(f'evaluation: {name}', (
         'evaluate', '--benchmark=world', f'--questions={questions}', f'--documents={documents}',
         f'--checkpoint={checkpoint}', f'--arm={name}', f'--mode={mode}', '--scoring=cot', f'--max_new_tokens={_REPLY}',
-        '--chunk_size=400', '--top_k=4', f'--limit={size.limit}', f'--seed={seed}', f'--out={out / "results" / name}'),
+        *_CHUNKS, f'--limit={size.limit}', f'--seed={seed}', f'--out={out / "results" / name}'),
         out / 'results' / name / 'results.json',
         needs=(questions,) if arm == 'base' else (out / 'train' / arm / 'mix.json',)))
   stages.append(Stage('table, plots and report', (

@@ -23,7 +23,8 @@ def test_stages_wait_for_what_they_need_and_run_once(tmp_path, capfd):
   assert jobs.run([third, first, second], tmp_path / 'logs', 2) == 3
   said = capfd.readouterr().out
   assert said.index('world 1: done') < said.index('[1/3] tokenizer') and said.index('world 2: done') > 0
-  assert sorted(p.name for p in (tmp_path / 'logs').iterdir()) == ['01_tokenizer.log', '02_world_1.log', '03_world_2.log']
+  logs = sorted(p.name for p in (tmp_path / 'logs').iterdir())
+  assert logs == ['01_tokenizer.log', '02_world_1.log', '03_world_2.log']
   assert jobs.run([third, first, second], tmp_path / 'logs', 2) == 0
   first.makes.unlink()
   assert jobs.run([third, first, second], tmp_path / 'logs', 1) == 1

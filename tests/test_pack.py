@@ -2,13 +2,14 @@
 
 import collections
 import json
+import random
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pack_helpers import corpus, make_tokenizer, replay, write_records
+from pack_helpers import corpus, make_tokenizer, qa, replay, write_records
 
 from data_gen.schema import Record, from_row
 from smt_jax.data import plan
@@ -103,6 +104,18 @@ def test_qas_stay_whole_unless_longer_than_a_row(place):
   lengths = {record: len(ids) for record, (ids, _) in rendered(place).items()}
   for source, record, tokens, *_ in pieces(place / 'kind'):
     assert source != 'qa' or len(tokens) == lengths[record] or lengths[record] > T
+
+
+def test_conversations_in_replay_stay_whole_too(place):
+  rng = random.Random(3)
+  talks = [qa(i, rng, size=rng.randint(2, 6)) | {'id': f'talk-{i}', 'kind': 'replay'} for i in range(40)]
+  inputs = [write_records(place / 'in_talks/records.jsonl', talks + replay())]
+  source = pack(inputs, str(place / 'tokenizer'), place / 'talks', T)['sources']['replay/train']
+  found = collections.Counter(record for _, record, *_ in pieces(place / 'talks'))
+  assert all(found[f'talk-{i}'] == 1 for i in range(40))
+  assert source['records'] == 70 and source['split_records'] > 0
+  tokens = PackedFolder(place / 'talks').tokens('replay')
+  assert source['tokens'] == tokens.sum() and sum(tokens == T) > 10  # texts fill their rows as before
 
 
 def test_documents_fill_their_rows(place):

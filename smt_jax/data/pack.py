@@ -202,14 +202,15 @@ def _plans(table: RecordTable, members: np.ndarray, split: str, settings: Settin
     own = members[table.kinds[members] == kind]
     if not len(own) or (together and name != 'replay'):
       continue
-    laid = plan.first_fit if name == 'qa' else plan.concat_then_split
-    groups[name] = laid(table.lengths, own, settings.sequence_length)
+    whole = table.whole[own]
+    groups[name] = plan.stacked(
+        plan.first_fit(table.lengths, own[whole], settings.sequence_length),
+        plan.concat_then_split(table.lengths, own[~whole], settings.sequence_length))
   own = members[table.kinds[members] != KINDS.index('replay')]
   if together and len(own):
     first: dict[str, int] = {}
     documents = np.array([first.setdefault(d[0] if d else '', len(first)) for d in table.document_ids], np.int64)
-    groups['mixed'] = plan.by_group(table.lengths, table.kinds != KINDS.index('qa'), documents, own,
-                                    settings.sequence_length)
+    groups['mixed'] = plan.by_group(table.lengths, ~table.whole, documents, own, settings.sequence_length)
   return groups
 
 

@@ -54,6 +54,13 @@ def first_fit(lengths: np.ndarray, order: np.ndarray, row_length: int, window: i
   return _by_row(segments)
 
 
+def stacked(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+  """Two plans as one: the second's rows come after the first's."""
+  if not len(first) or not len(second):
+    return first if len(first) else second
+  return np.concatenate([first, second + [first[-1, 0] + 1, 0, 0, 0]])
+
+
 def by_group(lengths: np.ndarray, splittable: np.ndarray, groups: np.ndarray, order: np.ndarray,
              row_length: int) -> np.ndarray:
   """Rows that hold records of one group (source document) only, each in the group's own mixture.

@@ -34,12 +34,15 @@ class RecordTable:
     methods: the method of each record.
     document_ids: the source documents of each record.
     lengths: int64 [n], tokens of the rendered record.
+    whole: bool [n], is not cut at the end of a row: QAs, and conversations of any kind, whose answers would otherwise
+      be trained on without what they answer.
   """
   ids: list[str]
   kinds: np.ndarray
   methods: list[str]
   document_ids: list[tuple[str, ...]]
   lengths: np.ndarray
+  whole: np.ndarray
 
   @property
   def offsets(self) -> np.ndarray:
@@ -70,7 +73,7 @@ def write_spool(paths: Sequence[pathlib.Path], tokenizer_dir: str | os.PathLike[
     UserError: whatever is wrong with a record, its file and line named; an id that occurs twice; a file without one.
   """
   ids: list[str] = []
-  kinds, methods, document_ids, lengths = bytearray(), [], [], []
+  kinds, whole, methods, document_ids, lengths = bytearray(), bytearray(), [], [], []
   seen: set[str] = set()
   shared: dict[Any, Any] = {}  # one object for each method and set of documents, not one a record
   rendered = ordered_map(_render, _batches(paths), workers, _load, (os.fspath(tokenizer_dir), loss_on_prompt))
@@ -82,12 +85,14 @@ def write_spool(paths: Sequence[pathlib.Path], tokenizer_dir: str | os.PathLike[
         seen.add(record.id)
         ids.append(record.id)
         kinds.append(KINDS.index(record.kind))
+        whole.append(record.kind == 'qa' or record.messages is not None)
         methods.append(shared.setdefault(record.method, record.method))
         document_ids.append(shared.setdefault(record.document_ids, record.document_ids))
       lengths.append(batch_lengths)
       f.write(tokens.data)  # not tofile, whose error would not say that the disk is full
       bar.update(len(records))
-  return RecordTable(ids, np.frombuffer(kinds, np.int8), methods, document_ids, np.concatenate(lengths))
+  return RecordTable(ids, np.frombuffer(kinds, np.int8), methods, document_ids, np.concatenate(lengths),
+                     np.frombuffer(whole, bool))
 
 
 def _batches(paths: Sequence[pathlib.Path]) -> Iterator[tuple[list[Record], list[str]]]:
@@ -128,7 +133,8 @@ def _render(batch: tuple[list[Record], list[str]]) -> tuple[list[Record], list[s
   rendered = _renderer(records, places)
   tokens = np.concatenate([np.where(mask, ids, ~ids) for ids, mask in rendered])
   lengths = np.array([len(ids) for ids, _ in rendered], np.int64)
-  bare = [dataclasses.replace(r, messages=None, text='') for r in records]  # the words need not travel back
+  bare = [dataclasses.replace(r, messages=None if r.messages is None else (), text='')
+          for r in records]  # the words need not travel back, only whether it is a conversation
   return bare, places, tokens.astype(np.int32), lengths
 
 
