@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -72,15 +73,22 @@ async def workers(n: int, total: int, one: Callable[[int], Awaitable[Any]]) -> N
   await asyncio.gather(*(worker() for _ in range(n)))
 
 
-async def bare_loop(base_url: str, total: int) -> None:
+async def bare_loop(base_url: str, total: int, http_client: Any = None) -> None:
   """The loop that anybody would write first: the official client, so many requests at once, nothing kept."""
   import openai
-  async with openai.AsyncOpenAI(api_key=KEY, base_url=base_url, max_retries=0) as client:
+  async with openai.AsyncOpenAI(api_key=KEY, base_url=base_url, max_retries=0, timeout=600.0,
+                                http_client=http_client) as client:
     async def one(number: int) -> None:
       row = await client.chat.completions.create(
           model='local', messages=list(prompt(number)), temperature=1.0, top_p=1.0, max_tokens=2048)  # type: ignore
       assert row.choices[0].message.content
     await workers(IN_FLIGHT, total, one)
+
+
+async def _bare_over_aiohttp(base_url: str, total: int) -> None:
+  """The same over the transport that the hosted generator uses."""
+  import openai
+  await bare_loop(base_url, total, openai.DefaultAioHttpClient())
 
 
 async def our_loop(base_url: str, total: int, folder: pathlib.Path, watch: Callable[[int], None] | None = None) -> None:
@@ -141,19 +149,23 @@ def throughput(requests: int, rounds: int) -> dict[str, Any]:
       seconds, _ = _timed(raw_load(url, 4 * requests))
       found: dict[str, Any] = {'server_alone_per_second': 4 * requests / seconds, 'server_alone_per_cpu_second':
                                4 * requests / (server_says(url, 'stats')['cpu_seconds'] - before)}
-      rates: dict[str, list[float]] = {name: [] for name in ('bare', 'ours', 'bare_cpu', 'ours_cpu')}
+      rates: dict[str, list[float]] = {f'{name}{unit}': [] for name in ('bare', 'bare_aiohttp', 'ours')
+                                       for unit in ('', '_cpu')}
       for i in range(rounds):
-        for name in ('bare', 'ours'):
-          loop = bare_loop(url, requests) if name == 'bare' else our_loop(url, requests, pathlib.Path(folder, str(i)))
-          seconds, cpu = _timed(loop)
+        ours = functools.partial(our_loop, url, requests, pathlib.Path(folder, str(i)))
+        for name, loop in (('bare', functools.partial(bare_loop, url, requests)),
+                           ('bare_aiohttp', functools.partial(_bare_over_aiohttp, url, requests)), ('ours', ours)):
+          seconds, cpu = _timed(loop())
           rates[name].append(requests / seconds)
           rates[f'{name}_cpu'].append(requests / cpu)
     finally:
       os.sched_setaffinity(0, cores)
   for name, values in rates.items():
     found[name] = {'median': statistics.median(values), 'least': min(values), 'most': max(values)}
-  found['ratio'] = found['ours']['median'] / found['bare']['median']
-  found['ratio_cpu'] = found['ours_cpu']['median'] / found['bare_cpu']['median']
+  for peer in ('bare', 'bare_aiohttp'):
+    found[f'ours_over_{peer}'] = {
+        what: [mine / theirs for mine, theirs in zip(rates[f'ours{unit}'], rates[peer + unit])]
+        for what, unit in (('clock', ''), ('cpu', '_cpu'))}
   return found
 
 
@@ -203,11 +215,16 @@ def lines(found: dict[str, Any]) -> list[str]:
     t = found['throughput']
     said.append(f'server alone: {t["server_alone_per_second"]:.0f} requests/s, '
                 f'{t["server_alone_per_cpu_second"]:.0f} per CPU second')
-    for name, label in (('bare', 'bare AsyncOpenAI loop'), ('ours', 'hosted generator')):
+    for name, label in (('bare', 'bare AsyncOpenAI loop'), ('bare_aiohttp', 'the same over aiohttp'),
+                        ('ours', 'hosted generator')):
       wall, cpu = t[name], t[f'{name}_cpu']
       said.append(f'{label}: {wall["median"]:.0f} requests/s ({wall["least"]:.0f} to {wall["most"]:.0f}), '
                   f'{cpu["median"]:.0f} per CPU second ({cpu["least"]:.0f} to {cpu["most"]:.0f})')
-    said.append(f'ours over bare: {t["ratio"]:.2f} by the clock, {t["ratio_cpu"]:.2f} by CPU time')
+    for name, label in (('bare', 'the bare loop'), ('bare_aiohttp', 'the bare loop over aiohttp')):
+      clock, cpu = (t[f'ours_over_{name}'][what] for what in ('clock', 'cpu'))
+      said.append(f'ours over {label}, round by round: {statistics.median(clock):.2f} by the clock '
+                  f'({min(clock):.2f} to {max(clock):.2f}), {statistics.median(cpu):.2f} by CPU time '
+                  f'({min(cpu):.2f} to {max(cpu):.2f})')
   if 'memory' in found:
     m = found['memory']
     said.append(f'memory over {m["requests"]:,} requests: {min(m["rss_mb"].values()):.0f} to '

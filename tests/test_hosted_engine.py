@@ -13,6 +13,7 @@ from hosted_server import Behaviour
 
 from data_gen.errors import UserError
 from data_gen.generators.base import Request, Sampling
+from data_gen.generators.hosted.endpoint import Endpoint
 from data_gen.generators.hosted.engine import HostedGenerator
 from data_gen.generators.hosted.prices import Price
 from data_gen.generators.hosted.settings import HostedSettings
@@ -282,3 +283,22 @@ def test_a_journal_cut_inside_a_line_is_taken_up(tmp_path):
   assert sum(second.counts.values()) == 1 and len(second.counts) == 1
   both = bill(first) + bill(second)
   assert report['ledger']['spent_usd'] <= both <= report['ledger']['at_most_usd'] + 1e-7
+
+
+def test_money_is_lost_where_a_server_may_have_worked_and_only_there(tmp_path):
+  """The client library calls a hang-up after sending a connection timeout too, which would count as never sent."""
+  async def hang_up(reader, writer):
+    await reader.readuntil(b'\r\n\r\n')
+    writer.close()
+
+  async def run():
+    rude = await asyncio.start_server(hang_up, '127.0.0.1', 0)
+    found = []
+    for port in (rude.sockets[0].getsockname()[1], 9):
+      endpoint = Endpoint(HostedSettings(base_url=f'http://127.0.0.1:{port}/v1', model='m', request_timeout=5), KEY)
+      found.append(await endpoint.ask({'model': 'm', 'messages': []}, lambda headers: None))
+      await endpoint.close()
+    rude.close()
+    return found
+  cut, absent = asyncio.run(run())
+  assert (cut.kind, cut.lost) == ('cut connection', True) and (absent.kind, absent.lost) == ('no connection', False)

@@ -193,6 +193,27 @@ def test_concurrency_is_not_starved_by_429s_that_have_nothing_to_do_with_load():
   assert sum(seen[75:]) / 75 > 60
 
 
+def test_concurrency_is_kept_where_a_server_is_slow_for_reasons_of_its_own():
+  clock = Clock()
+  control = Concurrency(256, clock)
+  _drive(control, clock, lambda n: (0, 1.0, min(n, 200)), 20)
+  before = control.limit
+  slow = _drive(control, clock, lambda n: (0, 10.0, n / 10), 12)  # as slow at any number
+  assert min(slow[3:]) >= 0.9 * before
+  queueing = _drive(control, clock, lambda n: (0, max(10.0, n), min(n, 10) / 10), 40)  # and then it has ten slots
+  assert queueing[-1] < 60
+
+
+def test_concurrency_has_room_above_what_a_rate_leaves_in_flight():
+  clock = Clock()
+  control = Concurrency(256, clock)
+  for _ in range(600):
+    clock.now += 0.1
+    control.sent(20)
+    control.answered(1.0, 100)
+  assert 100 < control.limit <= 256
+
+
 def test_breaker_opens_says_why_and_closes_by_one_answer():
   clock, said = Clock(), []
   breaker = Breaker(clock, said.append)
@@ -206,12 +227,14 @@ def test_breaker_opens_says_why_and_closes_by_one_answer():
   assert breaker.wait() == 0
   breaker.sent()
   assert breaker.wait() > 0  # one at a time
+  started = clock.now
   breaker.failed('HTTP 503')
-  first = breaker.wait()
-  clock.now += first
-  breaker.sent()
-  breaker.failed('HTTP 503')
-  assert breaker.wait() > 1.5 * first
+  for _ in range(30):
+    assert 0 < breaker.wait() <= max(0.5, 0.25 * (clock.now - started + 1))
+    clock.now += breaker.wait()
+    breaker.sent()
+    breaker.failed('HTTP 503')
+  assert breaker.wait() > 10  # a pause grows with the outage
   clock.now += breaker.wait()
   breaker.sent()
   assert breaker.worked() and breaker.closed and breaker.wait() == 0 and breaker.paused_seconds > 1

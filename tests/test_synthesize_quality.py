@@ -1,9 +1,12 @@
 """Measures of quality, plans and pilots, and the page on which people read samples."""
 
+import html
 import html.parser
 import json
 import random
 import re
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -175,3 +178,30 @@ def test_stage_one_is_planned_once_for_all_methods_that_share_it(tokenizer):
 def test_a_pilot_needs_documents(tmp_path, tokenizer, n):
   with pytest.raises(UserError, match=f'--pilot={n}: expected 1 to 6'):
     pilot(documents(6), tmp_path, Scripted(), tokenizer, Settings(), n)
+
+
+@pytest.mark.skipif(not shutil.which('chromium'), reason='no chromium here')
+def test_the_samples_page_runs_in_a_browser(tmp_path, tokenizer):
+  """One document at a time beside its records; the chooser changes it; markup of documents and outputs stays text."""
+  docs = [*documents(3), Document(id='x', title='<script>document.title = "run"</script>', text='A & B < C. ' * 60)]
+  synthesize(docs, tmp_path, Scripted(), tokenizer, Settings(methods=('qa', 'wrap'), tokens_per_method='6000'))
+  script = """
+    const chooser = document.getElementById('chooser'), seen = [];
+    for (let i = 0; i < chooser.options.length; i++) {
+      chooser.selectedIndex = i; chooser.dispatchEvent(new Event('change'));
+      const shown = [...document.querySelectorAll('section')].filter(s => getComputedStyle(s).display !== 'none');
+      seen.push([shown.length, shown[0].querySelector('h2').textContent, shown[0].querySelectorAll('h3').length,
+                 shown[0].querySelectorAll('details').length]);
+    }
+    document.title = JSON.stringify(seen);"""
+  page = (tmp_path / 'samples_page.html').read_text()
+  (tmp_path / 'page.html').write_text(page.replace('</body>', f'<script>{script}</script></body>'))
+  done = subprocess.run(
+      ['chromium', '--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
+       f'--user-data-dir={tmp_path}/profile', '--dump-dom', f'file://{tmp_path}/page.html'],
+      capture_output=True, text=True, timeout=120)
+  title = re.search(r'<title>(.*?)</title>', done.stdout)
+  assert title, done.stderr[-500:]
+  seen = json.loads(html.unescape(title[1]))
+  assert [(n, name, methods) for n, name, methods, _ in seen] == [(1, d.title, 2) for d in docs]
+  assert all(records for *_, records in seen)

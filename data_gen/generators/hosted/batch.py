@@ -36,7 +36,7 @@ class Batches:
   """
 
   def __init__(self, settings: HostedSettings, endpoint: Endpoint, folder: pathlib.Path):
-    self._settings, self._client, self._endpoint = settings, endpoint.clients[0], endpoint
+    self._settings, self._client, self._endpoint = settings, endpoint.client, endpoint
     self._log = AppendLog(folder / BATCHES)
     self._open: dict[str, dict[str, Any]] = {}  # name -> what is known of a batch that is not collected
     for _, row in read_jsonl(folder / BATCHES):

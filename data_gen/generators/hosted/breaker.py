@@ -6,6 +6,7 @@ from collections.abc import Callable
 _WINDOW, _LEAST = 40, 12
 _OPEN_AT = 0.8  # share of failures among the last outcomes
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0
+_PAUSE_SHARE = 0.25  # of the time that an outage has lasted: so much longer than the outage may a stop be
 
 
 class Breaker:
@@ -20,7 +21,6 @@ class Breaker:
     self._clock, self._say = clock, say
     self._recent: deque[bool] = deque(maxlen=_WINDOW)
     self._until: float | None = None  # None: closed
-    self._pause = _FIRST_PAUSE
     self._trying = False
     self._opened_at = self._last_answer = clock()
     self.pauses = 0
@@ -54,7 +54,7 @@ class Breaker:
       return False
     self.paused_seconds += self._clock() - self._opened_at
     self._say(f'the server answers again after {self._clock() - self._opened_at:.0f} s')
-    self._until, self._trying, self._pause = None, False, _FIRST_PAUSE
+    self._until, self._trying = None, False
     self._recent.clear()
     return True
 
@@ -64,15 +64,15 @@ class Breaker:
     if not self.closed:
       if self._trying:
         self._trying = False
-        self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
-        self._until = self._clock() + self._pause
+        now = self._clock()
+        self._until = now + min(_LONGEST_PAUSE, max(_FIRST_PAUSE, _PAUSE_SHARE * (now - self._opened_at)))
       return
     if len(self._recent) >= _LEAST and self._recent.count(False) >= _OPEN_AT * len(self._recent):
       self.pauses += 1
       self._opened_at = self._clock()
-      self._until = self._clock() + self._pause
+      self._until = self._clock() + _FIRST_PAUSE
       self._say(f'{self._recent.count(False)} of the last {len(self._recent)} requests failed, the last with {why}; '
-                f'sending stops and one request tries again in {self._pause:.1f} s')
+                f'sending stops and one request tries again in {_FIRST_PAUSE:.1f} s')
 
   def gave_up_trying(self) -> None:
     """The request that was trying ended without a word on the server's health (it was refused, or never sent)."""
