@@ -4,6 +4,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import random
 import signal
 import time
 
@@ -14,6 +15,7 @@ from synthesis_support import LightTokenizer, make_tokenizer
 from data_gen.errors import UserError
 from data_gen.generators.base import Request, Response, Sampling
 from data_gen.generators.journal import Journal, Journaled
+from data_gen.generators.offset_index import OffsetIndex
 from data_gen.synthesize import Settings, synthesize
 
 SETTINGS = Settings(methods=('qa', 'focal'), tokens_per_method='30000', max_concurrency=16)
@@ -172,3 +174,14 @@ def on_full_disk(tokenizer, out, said):
     synthesize(documents(), out, Scripted(), LightTokenizer(tokenizer), SETTINGS, quality=False)
   except UserError as e:
     said.write_text(str(e))
+
+
+def test_the_index_of_a_journal_is_a_dictionary_in_less_memory():
+  rng = random.Random(0)
+  index, known = OffsetIndex(), {}
+  for i in range(20000):  # several merges
+    key = rng.choice([*list(known)[:5], rng.getrandbits(64)]) if i % 50 == 0 else rng.getrandbits(64)
+    index.set(key, i)
+    known[key] = i
+  assert len(index) == len(known) and all(index.get(k) == v for k, v in known.items())
+  assert all(index.get(rng.getrandbits(64)) is None for _ in range(1000))
