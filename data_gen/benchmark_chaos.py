@@ -16,6 +16,7 @@ from typing import Any
 from data_gen.benchmark_client import IN_FLIGHT, KEY, local_server, server_says, workers
 from data_gen.errors import UserError
 from data_gen.generators.base import Request, Sampling
+from data_gen.generators.hosted.engine import JOURNAL
 from data_gen.generators.hosted.prices import Price
 
 CHAOS = {'limited': 0.10, 'broken': 0.05, 'hang': 0.02, 'cut': 0.02, 'malformed': 0.02, 'truncated': 0.03,
@@ -63,7 +64,7 @@ def chaos_run(folder: pathlib.Path, total: int, kills: int, rate: float, outage:
   """
   settings = CHAOS | {'rate': rate, 'outage_at': total / rate / 3 if outage else 0, 'outage_for': outage} | behaviour
   numbers = {request(n).key('local'): n for n in range(total)}
-  started, before = time.monotonic(), []  # (answered numbers, server's counts) at every kill
+  started, before = time.monotonic(), []  # (size of the journal, server's counts) at every kill
   restarts = 0
   with local_server(**settings) as url:
     for stop_at in [*((k + 1) * total // (kills + 1) for k in range(kills)), None]:
@@ -72,7 +73,7 @@ def chaos_run(folder: pathlib.Path, total: int, kills: int, rate: float, outage:
         time.sleep(1)
       if stop_at is not None:
         time.sleep(0.5)  # what was on its way when it was killed reaches the server
-        before.append((_answered(folder, numbers), server_says(url, 'counts')))
+        before.append(((folder / JOURNAL).stat().st_size, server_says(url, 'counts')))
     seconds = time.monotonic() - started
     stats, counts = server_says(url, 'stats'), server_says(url, 'counts')
   report = json.loads((folder / 'report.json').read_text())
@@ -101,10 +102,12 @@ def _one_life(url: str, folder: pathlib.Path, total: int, stop_at: int | None) -
   return process.returncode == 0
 
 
-def _answered(folder: pathlib.Path, numbers: dict[str, int]) -> dict[int, int]:
-  """number -> answers in the journal; a torn last line is none."""
+def _answered(folder: pathlib.Path, numbers: dict[str, int], size: int = -1) -> dict[int, int]:
+  """number -> answers in the journal, or in its first `size` bytes; a torn last line is none."""
   found: dict[int, int] = {}
-  for line in (folder / 'responses.jsonl').read_bytes().split(b'\n')[:-1]:
+  with open(folder / JOURNAL, 'rb') as f:
+    lines = f.read(size).split(b'\n')[:-1]
+  for line in lines:
     row = json.loads(line)
     if 'response' in row and row['key'] in numbers:
       found[numbers[row['key']]] = found.get(numbers[row['key']], 0) + 1
@@ -116,8 +119,8 @@ def _judge(folder: pathlib.Path, total: int, numbers: dict[str, int], before: li
   answered = _answered(folder, numbers)
   if len(answered) != total or set(answered.values()) != {1}:
     raise UserError(f'{total} requests have {sum(answered.values())} answers to {len(answered)} of them')
-  for known, at_kill in before:
-    again = [n for n in known if counts[str(n)] != at_kill[str(n)]]
+  for size, at_kill in before:
+    again = [n for n in _answered(folder, numbers, size) if counts[str(n)] != at_kill[str(n)]]
     if again:
       raise UserError(f'{len(again)} requests were asked again although their answers were logged, such as {again[0]}')
   billed = stats['billed']

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 Embed = Callable[[Sequence[str]], np.ndarray]  # texts -> float [N, D] with rows of length 1
+Embedding = tuple[Embed, str]  # with the name under which it is reported
 _WORD = re.compile(r'\w+')
 
 
@@ -41,6 +42,9 @@ def hashed_tfidf(texts: Sequence[str], dimensions: int = 8192) -> np.ndarray:
   return weighted_ND / np.maximum(norms_N1, 1e-12)
 
 
+HASHED: Embedding = (hashed_tfidf, 'hashed TF-IDF')
+
+
 def vendi_score(embeddings_ND: np.ndarray) -> float:
   """exp(-tr(K/n log(K/n))) of the cosine kernel K = X X^T: the effective number of different texts, from 1 to n.
 
@@ -56,8 +60,9 @@ def vendi_score(embeddings_ND: np.ndarray) -> float:
   return float(np.exp(-np.sum(values * np.log(values))))
 
 
-def diversity_report(texts: Sequence[str], embed: Embed = hashed_tfidf, name: str = 'hashed TF-IDF') -> dict:
+def diversity_report(texts: Sequence[str], embedding: Embedding = HASHED) -> dict:
   """Both measures over these texts, with their number and the name of the embedding."""
+  embed, name = embedding
   score = vendi_score(embed(texts)) if texts else 0.0
   return {'texts': len(texts), 'unique_4gram_ratio': round(unique_ngram_ratio(texts), 4), 'vendi': round(score, 2),
           'vendi_per_text': round(score / max(1, len(texts)), 4), 'embedding': name}

@@ -6,7 +6,7 @@ from typing import Any
 
 from data_gen.coverage import coverage_report, index_documents
 from data_gen.dedup import duplicate_report, text_of
-from data_gen.diversity import diversity_report
+from data_gen.diversity import HASHED, Embedding, diversity_report
 from data_gen.jsonl import read_jsonl, write_json
 from data_gen.samples_page import write_samples_page
 from data_gen.schema import Document, Record, from_row
@@ -23,12 +23,13 @@ def every_nth(path: pathlib.Path, step: int) -> Iterator[Record]:
 
 
 def quality_report(out: pathlib.Path, documents: Sequence[Document], records: dict[str, int],
-                   sample: int = 2000) -> dict[str, Any]:
+                   sample: int = 2000, embedding: Embedding | None = None) -> dict[str, Any]:
   """Writes `quality.json` and `samples_page.html` for the records of a run.
 
   Args:
     records: number of records in `out/records.<method>.jsonl`, by method.
     sample: most records of a method that duplicates and diversity are measured on, evenly spaced over its file.
+    embedding: what the Vendi score compares texts by; hashed TF-IDF if none is named.
 
   Returns:
     The content of quality.json: by method duplicates, diversity and coverage, with the sizes of the samples.
@@ -42,7 +43,7 @@ def quality_report(out: pathlib.Path, documents: Sequence[Document], records: di
     report[method] = {
         'records': n, 'sample': len(looked_at),
         'duplicates': duplicate_report(looked_at),
-        'diversity': diversity_report(texts),
+        'diversity': diversity_report(texts, embedding or HASHED),
         'coverage': coverage_report(index, every_nth(path, -(-n // COVERAGE_RECORDS)))
                     | {'sample': -(-n // -(-n // COVERAGE_RECORDS))},
     }

@@ -10,7 +10,7 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_gen import methods as all_methods
 from data_gen.asking import Desk, RejectLog
@@ -26,6 +26,9 @@ from data_gen.progress import Progress
 from data_gen.runlog import RunLog
 from data_gen.schema import Document
 from data_gen.sources import make_sources
+
+if TYPE_CHECKING:
+  from data_gen.diversity import Embedding
 
 SPREADS = ('length', 'document')
 
@@ -123,7 +126,8 @@ def _part_of_document(source: Source, sources: Sequence[Source]) -> float:
 
 
 def synthesize(documents: Sequence[Document], out: str | pathlib.Path, generator: Generator, tokenizer: Any,
-               settings: Settings, *, journal: pathlib.Path | None = None, quality: bool = True) -> dict[str, Any]:
+               settings: Settings, *, journal: pathlib.Path | None = None, quality: bool = True,
+               embedding: 'Embedding | None' = None) -> dict[str, Any]:
   """Writes `records.<method>.jsonl`, `rejected.jsonl`, `summary.json`, `config.json` and the quality report into `out`.
 
   The same call again does nothing; a larger budget, or a further method, extends what is there: earlier records stay
@@ -132,6 +136,7 @@ def synthesize(documents: Sequence[Document], out: str | pathlib.Path, generator
   Args:
     journal: folder in which a generator may keep its journal; `out/.work` if none is named.
     quality: whether quality.json and samples_page.html are made.
+    embedding: (function, name) by which the quality report compares texts; hashed TF-IDF if none is named.
 
   Returns:
     The content of summary.json.
@@ -148,7 +153,7 @@ def synthesize(documents: Sequence[Document], out: str | pathlib.Path, generator
     records = {name: m['records'] for name, m in summary['methods'].items() if m['records']}
     if quality and records:
       from data_gen.quality import quality_report  # its libraries take a second to import
-      quality_report(out, documents, records)
+      quality_report(out, documents, records, embedding=embedding)
   if limit:
     raise limit
   empty = [name for name, m in summary['methods'].items() if not m['records']]

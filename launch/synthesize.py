@@ -2,6 +2,7 @@
 
 from absl import flags
 
+from data_gen.diversity import Embedding
 from data_gen.estimate import estimate_calls, plan_lines
 from data_gen.generators import factory
 from data_gen.methods.prompts import ORDERS
@@ -41,6 +42,15 @@ _OMISSIONS = flags.DEFINE_float('offline_omissions', None, "Offline generator: o
 _DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Only say what would be asked: calls and tokens by method.')
 _PILOT = flags.DEFINE_integer('pilot', 0, 'Ask about the first N documents only, and extrapolate to all.')
 _QUALITY = flags.DEFINE_bool('quality', True, 'Also write quality.json and samples_page.html.')
+_EMBEDDER = flags.DEFINE_string('vendi_embedder', '', 'Checkpoint of a Qwen3-Embedding model by which the Vendi score '
+                                'in quality.json compares texts; empty: hashed TF-IDF.')
+
+
+def _embedding() -> Embedding | None:
+  if not _EMBEDDER.value:
+    return None
+  from smt_jax.eval.retrieval.qwen import QwenEmbedder
+  return QwenEmbedder.load(_EMBEDDER.value).documents, _EMBEDDER.value
 
 
 def main() -> None:
@@ -67,7 +77,8 @@ def main() -> None:
     for name, plan in plans.items():
       print(f'{name}:', *plan_lines(plan), sep='\n')
     return
-  summary = synthesize(documents, _OUT.value, generator, tokenizer, settings, quality=_QUALITY.value)
+  summary = synthesize(documents, _OUT.value, generator, tokenizer, settings, quality=_QUALITY.value,
+                       embedding=_embedding())
   for line in summary_lines(summary):
     print(line)
   print(f'records: {_OUT.value}/records.*.jsonl')

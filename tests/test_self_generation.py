@@ -1,42 +1,39 @@
-"""A student served by launch.serve writes its own training data through the engine that asks hosted models."""
+"""A student served by launch.serve answers a method's requests through the engine that asks hosted models."""
 
-import json
+import asyncio
+import dataclasses
 
 import pytest
 from eval_checkpoint import make_checkpoint
 from scripted import documents
-from serving import launch, running
+from serving import running
+from synthesis_support import study_of
 
-from data_gen.jsonl import read_jsonl, write_jsonl
-from data_gen.schema import to_row
-
-METHODS = ('wrap', 'spa')
+from data_gen.generators.hosted import make
+from data_gen.methods import METHODS
 
 
 @pytest.mark.slow
-def test_a_student_writes_its_own_data_and_is_not_asked_again(tmp_path, monkeypatch):
-  """The student is random: it babbles, and what it does not end itself is no record, but kept and counted."""
+def test_a_student_answers_the_methods_requests_and_is_not_asked_again(tmp_path, monkeypatch):
   monkeypatch.setenv('OPENAI_API_KEY', 'local')
-  checkpoint = make_checkpoint(tmp_path / 'student', positions=8192)
-  write_jsonl(tmp_path / 'documents.jsonl', map(to_row, documents(2, 4)))
-  journal = tmp_path / 'out' / '.work' / 'responses.jsonl'
 
-  def synthesize(url):
-    return launch('synthesize', f'--documents={tmp_path}/documents.jsonl', f'--tokenizer={checkpoint}',
-                  f'--out={tmp_path}/out', '--generator=openai', f'--base_url={url}', '--model=tiny',
-                  f'--methods={",".join(METHODS)}', '--tokens_per_method=300', '--max_concurrency=4', timeout=600)
-  with running(checkpoint) as (_, url):
-    done = synthesize(url)
-    assert 'Traceback' not in done.stderr, done.stderr
-    answers = [row for _, row in read_jsonl(journal) if 'response' in row]
-    assert len({row['key'] for row in answers}) == len(answers) >= 2
-    assert {row['response']['finish_reason'] for row in answers} <= {'stop', 'length'}
-    assert all(row['response']['usage']['completion_tokens'] > 0 for row in answers)
-    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
-    for name, report in summary['methods'].items():
-      assert report['calls'] == sum(report['rejected'].values()) + report['records'] + report['duplicates'], name
-    size = journal.stat().st_size
-    again = synthesize(url)
-    assert again.returncode == done.returncode and 'Traceback' not in again.stderr
-    rows = list(read_jsonl(journal))
-    assert sum('response' in row for _, row in rows) <= len(answers) + 1 and journal.stat().st_size >= size  # a probe
+  async def ask(url):
+    generator = make(base_url=url, model='tiny', max_concurrency=4)
+    await generator.open(tmp_path / 'work')
+    try:
+      study = study_of(documents(1, 4)[0], generator)
+      requests = [await METHODS[name].request(study, n) for name in ('wrap', 'spa') for n in range(2)]
+      short = [dataclasses.replace(r, sampling=dataclasses.replace(r.sampling, max_tokens=24)) for r in requests]
+      return await asyncio.gather(*map(generator.generate, short))
+    finally:
+      await generator.close()
+      reports.append(generator.report()['ledger'])
+
+  reports: list = []
+  with running(make_checkpoint(tmp_path / 'student', positions=2048)) as (_, url):
+    answers = asyncio.run(ask(url))
+    assert asyncio.run(ask(url)) == answers  # from the journal
+  assert {a.model for a in answers} == {'tiny'} and {a.finish_reason for a in answers} <= {'stop', 'length'}
+  assert all(a.usage['prompt_tokens'] > 100 and 0 < a.usage['completion_tokens'] <= 24 for a in answers)
+  assert len({a.text for a in answers}) > 1 and reports[0]['lost_attempts'] == 0
+  assert reports[1]['answers'] == reports[0]['answers'] == 5  # four and the probe

@@ -180,6 +180,16 @@ def test_a_pilot_needs_documents(tmp_path, tokenizer, n):
     pilot(documents(6), tmp_path, Scripted(), tokenizer, Settings(), n)
 
 
+def test_the_vendi_score_is_by_the_embedding_that_is_named(tmp_path, tokenizer):
+  def same(texts):
+    return np.tile([[1.0, 0.0]], (len(texts), 1))
+
+  synthesize(documents(2), tmp_path, Scripted(), tokenizer, Settings(methods=('wrap',), tokens_per_method='3000'),
+             embedding=(same, 'all alike'))
+  found = json.loads((tmp_path / 'quality.json').read_text())['wrap']['diversity']
+  assert (found['embedding'], found['vendi']) == ('all alike', 1.0) and found['texts'] > 1
+
+
 @pytest.mark.skipif(not shutil.which('chromium'), reason='no chromium here')
 def test_the_samples_page_runs_in_a_browser(tmp_path, tokenizer):
   """One document at a time beside its records; the chooser changes it; markup of documents and outputs stays text."""
