@@ -195,7 +195,7 @@ def test_the_samples_page_runs_in_a_browser(tmp_path, tokenizer):
   """One document at a time beside its records; the chooser changes it; markup of documents and outputs stays text."""
   docs = [*documents(3), Document(id='x', title='<script>document.title = "run"</script>', text='A & B < C. ' * 60)]
   synthesize(docs, tmp_path, Scripted(), tokenizer, Settings(methods=('qa', 'wrap'), tokens_per_method='6000'))
-  script = """
+  script = """{
     const chooser = document.getElementById('chooser'), seen = [];
     for (let i = 0; i < chooser.options.length; i++) {
       chooser.selectedIndex = i; chooser.dispatchEvent(new Event('change'));
@@ -203,7 +203,7 @@ def test_the_samples_page_runs_in_a_browser(tmp_path, tokenizer):
       seen.push([shown.length, shown[0].querySelector('h2').textContent, shown[0].querySelectorAll('h3').length,
                  shown[0].querySelectorAll('details').length]);
     }
-    document.title = JSON.stringify(seen);"""
+    document.title = JSON.stringify(seen); }"""
   page = (tmp_path / 'samples_page.html').read_text()
   (tmp_path / 'page.html').write_text(page.replace('</body>', f'<script>{script}</script></body>'))
   done = subprocess.run(
