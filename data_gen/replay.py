@@ -15,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from data_gen import storage
 from data_gen.errors import UserError
 from data_gen.jsonl import PathLike, exclusive, read_json, write_json, write_jsonl
 from data_gen.readers.stream import stream_texts
@@ -49,7 +50,8 @@ def make_replay(source: str, tokens: int, tokenizer: PathLike, out: PathLike) ->
   """Writes `records.jsonl` with replay records of about `RECORD_CHARACTERS` characters.
 
   Args:
-    source: glob of text, JSONL (`.gz` and `.zst` too) or parquet files, read in sorted order.
+    source: glob of text, JSONL (`.gz` and `.zst` too) or parquet files, read in sorted order; remote ones are staged
+      one after the other.
     tokens: stop with the record that reaches this many tokens.
     tokenizer: folder of the student's tokenizer, which counts.
     out: folder to write to.
@@ -63,7 +65,7 @@ def make_replay(source: str, tokens: int, tokenizer: PathLike, out: PathLike) ->
   loaded = load_tokenizer(tokenizer)
   out = pathlib.Path(out)
   asked = {'tokens_asked': tokens, 'tokenizer': _fingerprint(loaded), 'record_characters': RECORD_CHARACTERS,
-           'sources': [[str(f), f.stat().st_size, f.stat().st_mtime_ns] for f in files]}
+           'sources': [[name, *version] for name, version in files.items()]}
   with exclusive(out):
     done = _finished(out, asked)
     if done is not None:
@@ -77,21 +79,25 @@ def make_replay(source: str, tokens: int, tokenizer: PathLike, out: PathLike) ->
   return ReplaySummary(out / 'records.jsonl', **state, reused=False, exhausted=counts['tokens'] < tokens)
 
 
-def find_files(source: str) -> list[pathlib.Path]:
-  """The files a glob matches, sorted; a folder stands for all files below it.
+def find_files(source: str) -> dict[str, list[Any]]:
+  """The files a glob matches, sorted, and what changes when they do; a folder stands for all files below it.
 
   Raises:
     UserError: nothing matches.
   """
   whole = pathlib.Path(source)
   found: set[pathlib.Path] = {whole} if whole.is_file() else set()
+  remote: dict[str, list[Any]] = {}
   for part in [source] if whole.exists() else source.split(','):
+    if storage.is_remote(part.strip()):
+      remote |= storage.matches(part.strip())
+      continue
     path = pathlib.Path(part.strip())
     matches = path.rglob('*') if path.is_dir() else map(pathlib.Path, glob.glob(part.strip(), recursive=True))
     found |= {p for p in matches if p.is_file() and not p.name.startswith('.')}
-  if not found:
+  if not found and not remote:
     raise UserError(f'--source={source}: no such file')
-  return sorted(found)
+  return {str(f): [f.stat().st_size, f.stat().st_mtime_ns] for f in sorted(found)} | remote
 
 
 def split_text(text: str, size: int = RECORD_CHARACTERS) -> Iterator[str]:
@@ -113,7 +119,7 @@ def _cut(text: str, earliest: int, latest: int) -> int:
   return latest
 
 
-def _records(files: Iterable[pathlib.Path], tokenizer: Any, budget: int, counts: dict[str, Any], seen: set[str],
+def _records(files: Iterable[str], tokenizer: Any, budget: int, counts: dict[str, Any], seen: set[str],
              ) -> Iterator[Record]:
   """Records until the budget is met; `counts` and `seen` (file names) are filled as they go out."""
   with tqdm(total=budget, unit='tokens', unit_scale=True, desc='replay') as bar:
@@ -130,10 +136,11 @@ def _records(files: Iterable[pathlib.Path], tokenizer: Any, budget: int, counts:
     raise UserError('--source: none of the files holds any text')
 
 
-def _pieces(files: Iterable[pathlib.Path]) -> Iterator[tuple[str, str, str]]:
+def _pieces(files: Iterable[str]) -> Iterator[tuple[str, str, str]]:
   """(record id, text, source) of every piece; the id says where the text came from."""
-  for path in files:
-    tag = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+  for name in files:
+    tag = hashlib.sha256(name.encode()).hexdigest()[:6]
+    path = pathlib.Path(storage.local(name))
     for number, text in stream_texts(path):
       for part, piece in enumerate(p for p in split_text(text) if p):
         yield f'replay-{path.name}-{tag}-{number}-{part}', piece, path.name

@@ -11,9 +11,11 @@ Credentials are those of the libraries (gcsfs, s3fs) and come from the environme
 """
 
 import contextlib
+import fnmatch
 import glob
 import os
 import pathlib
+import posixpath
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,8 +35,12 @@ def absolute(path: PathLike) -> str:
   return os.fspath(path) if is_remote(path) else os.path.abspath(path)
 
 
-def local(path: PathLike) -> str:
+def local(path: PathLike, only: tuple[str, ...] = ()) -> str:
   """The local path of a file, a folder or a glob: itself, or that of its copy on this machine's disk.
+
+  Args:
+    path: local, gs:// or s3://.
+    only: patterns of the file names that are needed of folders; none: all.
 
   Raises:
     UserError: a URL that names nothing, no access, no answer within seconds, its library is not installed.
@@ -43,7 +49,8 @@ def local(path: PathLike) -> str:
     return os.fspath(path)
   remote = Remote(os.fspath(path), 'read')
   with remote.locked():
-    found = remote.listing()
+    found = {n: v for n, v in remote.listing().items()
+             if not only or any(fnmatch.fnmatch(posixpath.basename(n), pattern) for pattern in only)}
     if not found:
       raise UserError(f'{path}: no such file or folder')
     remote.download({n: v for n, v in found.items()
@@ -55,11 +62,11 @@ def local(path: PathLike) -> str:
   return str(remote.local)
 
 
-def local_list(paths: str) -> str:
+def local_list(paths: str, only: tuple[str, ...] = ()) -> str:
   """`local` of paths or globs with commas between them."""
-  if not any(map(is_remote, paths.split(','))):
+  if not any(is_remote(path.strip()) for path in paths.split(',')):
     return paths
-  return ','.join(local(path.strip()) for path in paths.split(','))
+  return ','.join(local(path.strip(), only) for path in paths.split(','))
 
 
 def listdir(path: PathLike) -> list[str]:
@@ -91,6 +98,7 @@ def output(path: PathLike) -> Iterator[str]:
     return
   mirror = Mirror(path)
   mirror.pull()
+  mirror.local.parent.mkdir(parents=True, exist_ok=True)
   try:
     yield str(mirror.local)
   finally:
@@ -163,19 +171,23 @@ class Mirror:
         remote.note(name, there.get(name), sizes[name])
       remote.delete(n for n in remote.all_noted() if n not in here and not self._ignored(remote.beside(n)))
 
-  def push_folder(self, name: str) -> None:
-    """Uploads a folder in it whose content is final, whatever `skip` says."""
+  def push_folder(self, name: str, last: str) -> None:
+    """Uploads a folder in it whose content is final, whatever `skip` says; then the empty file `last`."""
     part = Remote(f'{self._remote.url}/{name}', 'write')
-    part.upload(part.name_of(path) for path in sorted(part.local.rglob('*')) if path.is_file())
+    (part.local / last).touch()
+    every = [part.name_of(path) for path in sorted(part.local.rglob('*')) if path.is_file()]
+    part.upload(n for n in every if n != f'{part.path}/{last}')
+    part.upload([f'{part.path}/{last}'])
 
   def pull_folder(self, name: str) -> None:
     """Fetches a folder in it, whatever `skip` says."""
     part = Remote(f'{self._remote.url}/{name}', 'write')
     part.download(part.listing())
 
-  def delete_folder(self, name: str) -> None:
-    """Removes a folder in it there, whatever `skip` says."""
+  def delete_folder(self, name: str, first: str) -> None:
+    """Removes a folder in it there, whatever `skip` says, and before the rest the file `first`."""
     part = Remote(f'{self._remote.url}/{name}', 'write')
+    part.delete([f'{part.path}/{first}'])
     part.delete(part.listing())
 
   def _here(self) -> Iterator[pathlib.Path]:

@@ -1,11 +1,13 @@
-"""What every program shares: absl start-up, and a user's mistake as one line instead of a traceback."""
+"""What every program shares: absl start-up, a mistake as one line instead of a traceback, the upload at the end."""
 
+import contextlib
 import sys
 from collections.abc import Callable
 
 from absl import app, flags, logging
 
 from data_gen.errors import UserError
+from launch import paths
 
 
 def run(main: Callable[[], object]) -> None:
@@ -19,7 +21,9 @@ def run(main: Callable[[], object]) -> None:
     if not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)  # libraries announce every file they open
     try:
-      main()
+      with contextlib.ExitStack() as ending:
+        ending.callback(paths.finish)
+        main()
     except UserError as e:
       print(f'error: {e}', file=sys.stderr)
       sys.exit(1)

@@ -5,14 +5,12 @@
 
 import pathlib
 
-from absl import flags
-
 from data_gen.jsonl import write_json
-from launch import app
+from launch import app, paths
 from smt_jax.eval.audit import agreement
 
-_AUDIT = flags.DEFINE_string('audit', None, 'audit.csv of launch.evaluate with "correct" or "incorrect" in its last '
-                             'column.', required=True)
+_AUDIT = paths.reads('audit', None, 'audit.csv of launch.evaluate with "correct" or "incorrect" in its last column.',
+                     required=True)
 
 
 def main() -> None:
@@ -25,7 +23,7 @@ def main() -> None:
     print(f'  {name}: {row["agree"]} of {row["n"]}')
   if found['empty']:
     print(f'  {found["empty"]} rows are not filled in')
-  out = pathlib.Path(_AUDIT.value).with_suffix('.json')
+  out = pathlib.Path(paths.written(_AUDIT.given.removesuffix('.csv') + '.json'))
   write_json(out, found)
   print(out)
 

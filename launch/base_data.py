@@ -12,10 +12,11 @@ from absl import flags
 
 from data_gen.jsonl import exclusive, write_jsonl
 from data_gen.world import WorldSpec
+from launch import paths
 from launch.app import run
 from launch.base_examples import BaseSpec, base_rows
 
-_OUT = flags.DEFINE_string('out', None, 'Folder for records.jsonl.', required=True)
+_OUT = paths.writes('out', None, 'Folder for records.jsonl.', required=True)
 _SEED = flags.DEFINE_integer('seed', 0, 'Seed of the background worlds.', lower_bound=0)
 _KNOWN = flags.DEFINE_integer('known', 400, 'Documents that repeat in training.', lower_bound=1)
 _COPIES = flags.DEFINE_integer('copies', 40, "How often each known document's examples are drawn anew.", lower_bound=1)

@@ -3,7 +3,7 @@
 from absl import flags
 
 from data_gen.errors import UserError
-from launch import app
+from launch import app, paths
 
 SUITES = ('train', 'decode', 'input', 'client')
 
@@ -11,7 +11,7 @@ _SUITE = flags.DEFINE_enum('suite', None, list(SUITES), 'What is measured. train
                            'generation; both beside Hugging Face with --peer_python. input: the rows of a run, as fast '
                            'as they come. client: the hosted generator beside a bare loop over the same client '
                            'library, its memory, its promises under chaos.', required=True)
-_OUT = flags.DEFINE_string('out', None, 'Folder for <suite>.json and a table, <suite>.md.', required=True)
+_OUT = paths.writes('out', None, 'Folder for <suite>.json and a table, <suite>.md.', required=True)
 _PEER = flags.DEFINE_string('peer_python', '', 'train, decode: interpreter with torch and transformers that runs the '
                             'peer, before ours and in a process of its own; empty: no peer.')
 _PEER_TIMEOUT = flags.DEFINE_float('peer_timeout', 1800, 'train, decode: seconds that the peer may take.')

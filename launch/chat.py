@@ -7,13 +7,13 @@ from absl import flags
 
 from data_gen.errors import UserError
 from data_gen.schema import Document, read_rows
-from launch import app
+from launch import app, paths
 from smt_jax.eval.retrieval.rag import RETRIEVERS, Rag, RagSettings
 
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'Work directory (DIR, DIR@STEP) or Hugging Face folder.',
                                   required=True)
 _COMPARE = flags.DEFINE_string('compare', '', 'Another checkpoint that answers too, e.g. the one training began with.')
-_DOCUMENTS = flags.DEFINE_string('documents', '', 'documents.jsonl: adds an answer with retrieved passages.')
+_DOCUMENTS = paths.reads('documents', '', 'documents.jsonl: adds an answer with retrieved passages.')
 _RETRIEVER = flags.DEFINE_enum('retriever', 'bm25', RETRIEVERS, 'How passages are found.')
 _EMBEDDER = flags.DEFINE_string('embedder', '', 'Qwen3-Embedding checkpoint for --retriever=dense or hybrid.')
 _RERANKER = flags.DEFINE_string('reranker', '', 'Qwen3-Reranker checkpoint that orders the found passages anew.')

@@ -6,13 +6,13 @@ Several runs of one arm (seeds, worlds) may be given as a glob: --a='runs/smt_se
 from absl import flags
 
 from data_gen.jsonl import write_json
-from launch import app
+from launch import app, paths
 from smt_jax.eval.compare import bracket, compare, points, table
 from smt_jax.eval.runs import find_runs
 
-_A = flags.DEFINE_string('a', None, 'Folder (or glob, one folder a seed) written by launch.evaluate.', required=True)
-_B = flags.DEFINE_string('b', None, 'The same for the arm that is subtracted.', required=True)
-_OUT = flags.DEFINE_string('out', None, 'JSON file for the comparison; without it, it is printed only.')
+_A = paths.reads('a', None, 'Folder (or glob, one folder a seed) written by launch.evaluate.', required=True)
+_B = paths.reads('b', None, 'The same for the arm that is subtracted.', required=True)
+_OUT = paths.writes('out', None, 'JSON file for the comparison; without it, it is printed only.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Seed of the bootstrap.')
 
 

@@ -9,7 +9,7 @@ import os
 from absl import flags
 
 from data_gen.errors import UserError
-from launch import app, config_flag
+from launch import app, config_flag, paths
 from smt_jax.chips import Topology, parse_topology
 
 _CONFIG = config_flag.define('config')
@@ -17,8 +17,8 @@ _TOPOLOGY = flags.DEFINE_string('topology', '', 'CHIP:SHAPE, as in v5p:4x8x8, v5
                                 'the preset that --preset names.')
 _PRESET = flags.DEFINE_string('preset', '', 'A preset of configs/pods.py in place of --config; "all", or the beginning '
                               'of names as in v5p, checks several one after the other.')
-_OUT = flags.DEFINE_string('out', '', 'File to which each result is appended as a JSON line; what stands in it is not '
-                           'checked again.')
+_OUT = paths.writes('out', '', 'File to which each result is appended as a JSON line; what stands in it is not '
+                    'checked again.')
 
 
 def main() -> None:

@@ -6,11 +6,12 @@
 
 from absl import flags
 
+from launch import paths
 from launch.app import run
 
 _SOURCE = flags.DEFINE_string(
     'source', None, 'Checkpoint: a Hugging Face folder or a work directory (DIR, DIR@STEP).', required=True)
-_TARGET = flags.DEFINE_string('target', None, 'New folder to write.', required=True)
+_TARGET = paths.writes('target', None, 'New folder to write.', required=True)
 _TO = flags.DEFINE_enum(
     'to', None, ['orbax', 'hf'], 'Form to write: a work directory, or a folder for transformers and vLLM.',
     required=True)

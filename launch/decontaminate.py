@@ -1,22 +1,27 @@
 """Records against questions: `python -m launch.decontaminate --records=GLOB --questions=FILE --out=DIR`."""
 
+import posixpath
+
 from absl import flags
 
+from data_gen import storage
 from data_gen.decontaminate import decontaminate
-from launch import app
+from launch import app, paths
 
-_RECORDS = flags.DEFINE_string('records', None, 'Glob of records files, or several with commas between them.',
-                               required=True)
-_QUESTIONS = flags.DEFINE_string('questions', None, 'questions.jsonl to compare with.', required=True)
-_OUT = flags.DEFINE_string('out', None, 'Folder for flagged.jsonl and report.json.', required=True)
-_DOCUMENTS = flags.DEFINE_string('documents', '', "The questions' documents: what a question only quotes from them "
-                                 'is no overlap; default: documents.jsonl beside the questions.')
+_RECORDS = paths.reads('records', None, 'Glob of records files, or several with commas between them.',
+                       required=True)
+_QUESTIONS = paths.reads('questions', None, 'questions.jsonl to compare with.', required=True)
+_OUT = paths.writes('out', None, 'Folder for flagged.jsonl and report.json.', required=True)
+_DOCUMENTS = paths.reads('documents', '', "The questions' documents: what a question only quotes from them "
+                         'is no overlap; default: documents.jsonl beside the questions.')
 _EMBEDDER = flags.DEFINE_string('embedder', '', 'Also find paraphrases, with a Qwen3-Embedding checkpoint.')
 _SIMILARITY = flags.DEFINE_float('similarity', 0.9, 'Least cosine that makes a paraphrase of a question.')
 _REMOVE = flags.DEFINE_bool('remove', False, 'Also write copies of the records files without the flagged records.')
 
 
 def main() -> None:
+  if storage.is_remote(_QUESTIONS.given) and not _DOCUMENTS.given:
+    storage.local(posixpath.dirname(_QUESTIONS.given))  # with the documents that may lie beside them
   embed = None
   if _EMBEDDER.value:
     from smt_jax.eval.retrieval.qwen import QwenEmbedder

@@ -3,14 +3,14 @@
 
 from absl import flags
 
-from launch import app, evaluation
+from launch import app, evaluation, paths
 from smt_jax.eval.prompts import MODES, SCORINGS
 from smt_jax.eval.retrieval.rag import ORDERS, RETRIEVERS
 
 _BENCHMARK = flags.DEFINE_enum('benchmark', None, evaluation.BENCHMARKS, 'What the questions are; "custom" for your '
                                'own.', required=True)
-_QUESTIONS = flags.DEFINE_string('questions', None, 'questions.jsonl of launch.prepare, or your own.', required=True)
-_DOCUMENTS = flags.DEFINE_string('documents', None, 'documents.jsonl: names the questions\' documents, gives context.')
+_QUESTIONS = paths.reads('questions', None, 'questions.jsonl of launch.prepare, or your own.', required=True)
+_DOCUMENTS = paths.reads('documents', None, 'documents.jsonl: names the questions\' documents, gives context.')
 _CHECKPOINT = flags.DEFINE_string('checkpoint', '', 'Model: work directory (DIR, DIR@STEP, DIR@all for every step) or '
                                   'Hugging Face folder.')
 _ENDPOINT = flags.DEFINE_string('endpoint', '', 'Instead of a checkpoint: base URL of an OpenAI-compatible endpoint.')
@@ -34,11 +34,11 @@ _CHUNK_OVERLAP = flags.DEFINE_integer('chunk_overlap', 0, 'How much of a chunk t
 _CHUNK_ORDER = flags.DEFINE_enum('chunk_order', 'best_last', ORDERS, 'Order of the chunks in the prompt.')
 _TOP_K = flags.DEFINE_integer('top_k', 8, 'Chunks shown.')
 _CANDIDATES = flags.DEFINE_integer('candidates', 128, 'Chunks that a reranker looks at.')
-_SEARCH_IN = flags.DEFINE_string('search_in', '', 'Search in these documents or records (glob) instead of --documents, '
-                                 'e.g. the synthetic corpus.')
+_SEARCH_IN = paths.reads('search_in', '', 'Search in these documents or records (glob) instead of --documents, '
+                         'e.g. the synthetic corpus.')
 _FEW_SHOT = flags.DEFINE_integer('few_shot', 0, 'Examples before each question.')
-_EXAMPLES = flags.DEFINE_string('few_shot_questions', '', 'Questions to take them from, on documents not evaluated.')
-_EXAMPLE_DOCUMENTS = flags.DEFINE_string('few_shot_documents', '', 'The documents of those questions.')
+_EXAMPLES = paths.reads('few_shot_questions', '', 'Questions to take them from, on documents not evaluated.')
+_EXAMPLE_DOCUMENTS = paths.reads('few_shot_documents', '', 'The documents of those questions.')
 _DISTRACTORS = flags.DEFINE_integer('distractors', 0, 'With --mode=full_document: documents of other groups (patients) '
                                     'among the right ones.')
 _JUDGE_ENDPOINT = flags.DEFINE_string('judge_endpoint', '', 'Endpoint of the judge of answers without options.')
@@ -52,13 +52,13 @@ _CONCURRENCY = flags.DEFINE_integer('max_concurrency', 64, 'Requests to an endpo
 _KEY = flags.DEFINE_string('api_key_env', 'OPENAI_API_KEY', 'Environment variable with the endpoint\'s key.')
 _JUDGE_KEY = flags.DEFINE_string('judge_api_key_env', 'OPENAI_API_KEY', 'Environment variable with the judge\'s key.')
 _COST = flags.DEFINE_float('max_cost_usd', 0.0, 'Most dollars that a run may spend at each endpoint; 0: no bound.')
-_OUT = flags.DEFINE_string('out', None, 'Folder for results.json and items.jsonl.', required=True)
+_OUT = paths.writes('out', None, 'Folder for results.json and items.jsonl.', required=True)
 _LIMIT = flags.DEFINE_integer('limit', 0, 'Only the first N questions; 0: all.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Of sampling and of the orders of options.')
 
 
 def main() -> None:
-  evaluation.run(flags.FLAGS.flag_values_dict())
+  evaluation.run(paths.local_values(flags.FLAGS.flag_values_dict()))
 
 
 if __name__ == '__main__':

@@ -7,13 +7,13 @@ from absl import flags
 from data_gen.generators.factory import make_generator
 from data_gen.quiz import QuizSettings, make_quiz
 from data_gen.schema import Document, read_rows
-from launch import app, hosted_flags
+from launch import app, hosted_flags, paths
 
-_DOCUMENTS = flags.DEFINE_string('documents', None, 'documents.jsonl to ask about.', required=True)
-_OUT = flags.DEFINE_string('out', None, 'Folder for questions.jsonl, skipped.jsonl and report.json.', required=True)
+_DOCUMENTS = paths.reads('documents', None, 'documents.jsonl to ask about.', required=True)
+_OUT = paths.writes('out', None, 'Folder for questions.jsonl, skipped.jsonl and report.json.', required=True)
 _GENERATOR = flags.DEFINE_enum('generator', 'openai', ['openai'], 'Who writes the questions: a model behind an '
                                'OpenAI-compatible API (the offline rules write no multiple choice).')
-_RECORDS = flags.DEFINE_string('records', '', 'Glob of the training records that the questions must not overlap with.')
+_RECORDS = paths.reads('records', '', 'Glob of the training records that the questions must not overlap with.')
 _NUMBER = flags.DEFINE_integer('questions_per_document', 10, 'Questions for each document.')
 _SAME = flags.DEFINE_bool('allow_same_generator', False, 'Let the generator of the training data write the quiz too.')
 _MAX_DOCUMENT = flags.DEFINE_integer('max_document_tokens', 16384, 'Longer documents are divided into parts (counted '

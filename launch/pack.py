@@ -5,13 +5,14 @@
 
 from absl import flags
 
+from launch import paths
 from launch.app import run
 from smt_jax.data.pack import pack
 
-_RECORDS = flags.DEFINE_list(
+_RECORDS = paths.reads_list(
     'records', None, 'Paths or globs of records.jsonl files, separated by commas.', required=True)
-_TOKENIZER = flags.DEFINE_string('tokenizer', None, "Folder of the student's tokenizer.", required=True)
-_OUT = flags.DEFINE_string('out', None, 'Folder to write the packed rows into.', required=True)
+_TOKENIZER = paths.reads('tokenizer', None, "Folder of the student's tokenizer.", required=True)
+_OUT = paths.writes('out', None, 'Folder to write the packed rows into.', required=True)
 _SEQUENCE_LENGTH = flags.DEFINE_integer('sequence_length', 2048, 'Tokens in a row.')
 _BY = flags.DEFINE_enum(
     'by', 'kind', ['kind', 'source'],

@@ -11,11 +11,11 @@ from data_gen.estimate import estimate_calls, plan_lines
 from data_gen.schema import Document, read_rows
 from data_gen.synthesize import Settings, make_job
 from data_gen.text import load_tokenizer
-from launch import app, config_flag
+from launch import app, config_flag, paths
 
 _CONFIG = config_flag.define('config')
-_DOCUMENTS = flags.DEFINE_string('documents', None, 'documents.jsonl to be taught.', required=True)
-_TOKENIZER = flags.DEFINE_string('tokenizer', None, "Folder of the student's tokenizer.", required=True)
+_DOCUMENTS = paths.reads('documents', None, 'documents.jsonl to be taught.', required=True)
+_TOKENIZER = paths.reads('tokenizer', None, "Folder of the student's tokenizer.", required=True)
 _PRICE = flags.DEFINE_list('price', [], 'Dollars per million tokens of the generator: PROMPT,OUTPUT or '
                            'PROMPT,OUTPUT,CACHED; without it no dollars of generation.')
 _METHODS = flags.DEFINE_list('methods', ['qa', 'active_reading', 'focal'], 'Methods of launch.synthesize.')

@@ -5,16 +5,16 @@ from absl import flags
 from data_gen import benchmarks
 from data_gen.errors import UserError
 from data_gen.prepare import prepare
-from launch import app
+from launch import app, paths
 
 _BENCHMARK = flags.DEFINE_enum('benchmark', None, list(benchmarks.NAMES), 'What to read; "files" for documents of your '
                                'own.', required=True)
-_SOURCE = flags.DEFINE_string('source', None, 'File or folder to read (a glob, or several with commas between them).',
-                              required=True)
-_OUT = flags.DEFINE_string('out', None, 'Folder for documents.jsonl, questions.jsonl and skipped.jsonl.', required=True)
-_QUESTIONS = flags.DEFINE_string('questions', None, 'With --benchmark=files: your questions, in the form of '
-                                 'questions.jsonl; they are checked and copied.')
-_TOKENIZER = flags.DEFINE_string('tokenizer', None, 'Folder of the tokenizer to count with; words are counted without.')
+_SOURCE = paths.reads('source', None, 'File or folder to read (a glob, or several with commas between them).',
+                      required=True)
+_OUT = paths.writes('out', None, 'Folder for documents.jsonl, questions.jsonl and skipped.jsonl.', required=True)
+_QUESTIONS = paths.reads('questions', None, 'With --benchmark=files: your questions, in the form of '
+                         'questions.jsonl; they are checked and copied.')
+_TOKENIZER = paths.reads('tokenizer', None, 'Folder of the tokenizer to count with; words are counted without.')
 _OPTIONS = flags.DEFINE_list('options', [], "The benchmark's own options as name=value, e.g. filings=all for "
                              'financebench.')
 

@@ -8,11 +8,11 @@ import time
 
 from absl import flags
 
-from launch import app, stages
+from launch import app, paths, stages
 
 _SEED = flags.DEFINE_integer('seed', 0, 'Seed of the study world, of the synthetic data and of training.',
                              lower_bound=0)
-_OUT = flags.DEFINE_string('out', '', 'Folder of everything that is made; default: out/quickstart/seed_N.')
+_OUT = paths.writes('out', '', 'Folder of everything that is made; default: out/quickstart/seed_N.')
 _SHORT = flags.DEFINE_bool('short', False, 'A few documents and steps: shows that all stages work, not what they give.')
 _WORKERS = flags.DEFINE_integer('workers', 2, 'Stages at a time, each on its share of the cores.', lower_bound=1)
 

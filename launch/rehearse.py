@@ -12,16 +12,16 @@ import time
 from absl import flags
 
 from data_gen import benchmarks
-from launch import app, rehearsal
+from launch import app, paths, rehearsal
 
 _BENCHMARK = flags.DEFINE_enum('benchmark', None, list(benchmarks.NAMES), 'What to read, as for launch.prepare.',
                                required=True)
-_SOURCE = flags.DEFINE_string('source', None, 'File or folder to read, as for launch.prepare.', required=True)
-_QUESTIONS = flags.DEFINE_string('questions', '', 'With --benchmark=files: your questions; without them the chain ends '
-                                 'after training.')
-_FURTHER = flags.DEFINE_string('further', '', 'Further documents without questions, read as --benchmark=files reads.')
-_REPLAY = flags.DEFINE_string('replay', '', 'Glob of general text to replay; empty: none.')
-_OUT = flags.DEFINE_string('out', None, 'Folder of everything that is made.', required=True)
+_SOURCE = paths.reads('source', None, 'File or folder to read, as for launch.prepare.', required=True)
+_QUESTIONS = paths.reads('questions', '', 'With --benchmark=files: your questions; without them the chain ends '
+                         'after training.')
+_FURTHER = paths.reads('further', '', 'Further documents without questions, read as --benchmark=files reads.')
+_REPLAY = paths.reads('replay', '', 'Glob of general text to replay; empty: none.')
+_OUT = paths.writes('out', None, 'Folder of everything that is made.', required=True)
 _TOKENS = flags.DEFINE_string('tokens_per_method', '1x', 'As for launch.synthesize.')
 _STEPS = flags.DEFINE_integer('steps', 300, 'Training steps of 8 rows of 512 tokens.', lower_bound=1)
 _POSITIONS = flags.DEFINE_integer('positions', 12288, 'Positions of the model: longer prompts count as too long.',

@@ -3,14 +3,14 @@
 from absl import flags
 
 from data_gen.replay import make_replay
-from launch import app
+from launch import app, paths
 
 _SOURCE = flags.DEFINE_string('source', None, 'Glob of text, JSONL (.gz, .zst) or parquet files of general text.',
                               required=True)
 _TOKENS = flags.DEFINE_integer('tokens', None, 'Stop when the records hold this many tokens.', required=True)
-_TOKENIZER = flags.DEFINE_string('tokenizer', None, 'Folder of the tokenizer that counts: the student\'s.',
-                                 required=True)
-_OUT = flags.DEFINE_string('out', None, 'Folder for records.jsonl.', required=True)
+_TOKENIZER = paths.reads('tokenizer', None, 'Folder of the tokenizer that counts: the student\'s.',
+                         required=True)
+_OUT = paths.writes('out', None, 'Folder for records.jsonl.', required=True)
 
 
 def main() -> None:

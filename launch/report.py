@@ -4,15 +4,16 @@ import pathlib
 
 from absl import flags
 
-from launch import app
+from launch import app, paths
 from smt_jax.eval.report import write_report
 from smt_jax.eval.runs import find_runs
 
-_RESULTS = flags.DEFINE_string('results', None, 'Glob of folders written by launch.evaluate (or of their results.json; '
-                               'several with commas).', required=True)
-_OUT = flags.DEFINE_string('out', None, 'Folder for report.html, table.md and the plots.', required=True)
-_WORKDIRS = flags.DEFINE_string('workdirs', '', 'Glob of work directories: adds loss curves and the data mix.')
-_RECORDS = flags.DEFINE_string('records', '', 'Glob of records files: adds samples of the synthetic data.')
+_RESULTS = paths.reads('results', None, 'Glob of folders written by launch.evaluate (or of their results.json; '
+                       'several with commas).', required=True)
+_OUT = paths.writes('out', None, 'Folder for report.html, table.md and the plots.', required=True)
+_WORKDIRS = paths.reads('workdirs', '', 'Glob of work directories: adds loss curves and the data mix.',
+                        only=('*.json', '*.jsonl'))
+_RECORDS = paths.reads('records', '', 'Glob of records files: adds samples of the synthetic data.')
 _REFERENCE = flags.DEFINE_string('reference', '', 'Show differences to this arm alone instead of all pairs.')
 _TITLE = flags.DEFINE_string('title', 'Synthetic Mixed Training: results', 'Heading of the page.')
 _NOTE = flags.DEFINE_string('note', '', 'A paragraph under the heading.')

@@ -9,20 +9,20 @@ from absl import flags
 from data_gen.errors import UserError
 from data_gen.jsonl import write_json
 from data_gen.readers.stream import stream_texts
-from launch import app
+from launch import app, paths
 
 _BEFORE = flags.DEFINE_string('before', None, 'Checkpoint that training began with.', required=True)
 _AFTER = flags.DEFINE_string('after', None, 'Checkpoint after training.', required=True)
-_TEXT = flags.DEFINE_string('text', '', 'Files (glob) of general text that was in no training data: text, JSONL with '
-                            '"text", parquet.')
+_TEXT = paths.reads('text', '', 'Files (glob) of general text that was in no training data: text, JSONL with '
+                    '"text", parquet.')
 _MAX_MB = flags.DEFINE_float('max_mb', 4.0, 'Most text that is read, in millions of bytes; 0: all.')
 _WINDOW = flags.DEFINE_integer('window', 2048, 'Most tokens that a prediction sees.')
-_QUESTIONS = flags.DEFINE_string('questions', '', 'Multiple-choice questions, one {"question", "options", "answer"} a '
-                                 'line.')
+_QUESTIONS = paths.reads('questions', '', 'Multiple-choice questions, one {"question", "options", "answer"} a '
+                         'line.')
 _PLAIN = flags.DEFINE_bool('plain', False, 'Leave the chat template unused.')
 _DTYPE = flags.DEFINE_enum('dtype', '', ('', 'float32', 'bfloat16'), 'Compute in this type; default: as stored.')
 _TENSOR = flags.DEFINE_integer('tensor', 1, 'Cut the model over so many devices; the rest share the rows.')
-_OUT = flags.DEFINE_string('out', None, 'Folder for retention.json.', required=True)
+_OUT = paths.writes('out', None, 'Folder for retention.json.', required=True)
 
 
 def main() -> None:

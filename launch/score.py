@@ -9,12 +9,13 @@ probability of each token but the first given those before it.
 from absl import flags
 from tqdm import tqdm
 
+from launch import paths
 from launch.app import run
 
 _CHECKPOINT = flags.DEFINE_string(
     'checkpoint', None, 'Work directory (DIR, DIR@STEP) or Hugging Face folder.', required=True)
-_INPUT = flags.DEFINE_string('input', None, 'File of lines {"ids": [...]}.', required=True)
-_OUTPUT = flags.DEFINE_string('output', None, 'File to write, lines {"logprobs": [...]}.', required=True)
+_INPUT = paths.reads('input', None, 'File of lines {"ids": [...]}.', required=True)
+_OUTPUT = paths.writes('output', None, 'File to write, lines {"logprobs": [...]}.', required=True)
 _DTYPE = flags.DEFINE_enum('dtype', 'float32', ['float32', 'bfloat16'], 'Dtype of weights and computation.')
 _TENSOR = flags.DEFINE_integer('tensor', 1, 'Devices over which the weights are cut.', lower_bound=1)
 _MAX_BATCH = flags.DEFINE_integer('max_batch', 0, 'Most rows at once; 0: by the memory.', lower_bound=0)

@@ -10,16 +10,16 @@ from data_gen.pilot import pilot
 from data_gen.schema import Document, read_rows
 from data_gen.synthesize import SPREADS, Settings, make_job, summary_lines, synthesize
 from data_gen.text import load_tokenizer
-from launch import app, hosted_flags
+from launch import app, hosted_flags, paths
 
-_DOCUMENTS = flags.DEFINE_string('documents', None, 'documents.jsonl to write about.', required=True)
-_OUT = flags.DEFINE_string('out', None, 'Folder for records.<method>.jsonl, rejected.jsonl and summary.json; a larger '
-                           'budget on the same folder extends the run.', required=True)
+_DOCUMENTS = paths.reads('documents', None, 'documents.jsonl to write about.', required=True)
+_OUT = paths.writes('out', None, 'Folder for records.<method>.jsonl, rejected.jsonl and summary.json; a larger '
+                    'budget on the same folder extends the run.', required=True)
 _METHODS = flags.DEFINE_list('methods', ['qa', 'active_reading', 'focal'], 'Methods, in the order in which they run.')
 _GENERATOR = flags.DEFINE_enum('generator', 'offline', list(factory.NAMES), 'Who answers: rules on this machine, or a '
                                'model behind an OpenAI-compatible API.')
-_TOKENIZER = flags.DEFINE_string('tokenizer', None, "Folder of the student's tokenizer, in whose tokens budgets count.",
-                                 required=True)
+_TOKENIZER = paths.reads('tokenizer', None, "Folder of the student's tokenizer, in whose tokens budgets count.",
+                         required=True)
 _BUDGET = flags.DEFINE_string('tokens_per_method', '8x', 'Tokens of records for each method: a number, or a multiple '
                               'of the source such as 100x.')
 _SPREAD = flags.DEFINE_enum('spread', 'length', list(SPREADS), 'Tokens for each document: in proportion to its length, '
@@ -29,7 +29,7 @@ _MAX_DOCUMENT = flags.DEFINE_integer('max_document_tokens', 16384, 'Longer docum
                                      '0: never.')
 _PER_CALL = flags.DEFINE_integer('questions_per_call', 8, 'Question-answer pairs that one request asks for.')
 _CONCURRENCY = flags.DEFINE_integer('max_concurrency', 64, 'Most requests in flight.')
-_PROMPTS = flags.DEFINE_string('prompts_dir', '', "Folder of prompt files that replace the project's own.")
+_PROMPTS = paths.reads('prompts_dir', '', "Folder of prompt files that replace the project's own.")
 _ORDER = flags.DEFINE_enum('prompt_order', 'document_first', list(ORDERS), 'Document before the instruction, so that '
                            'prefix caches hit, or after it as first published.')
 _NAME_SOURCES = flags.DEFINE_bool('name_sources', True, 'Head records that do not name their document with its title.')

@@ -4,13 +4,14 @@ from absl import flags
 
 from data_gen.errors import UserError
 from data_gen.world.tokenizer import texts_of, train_tokenizer
+from launch import paths
 from launch.app import run
 
-_SOURCE = flags.DEFINE_string('source', None, 'Glob of JSONL files with documents or records to train on.',
-                              required=True)
+_SOURCE = paths.reads('source', None, 'Glob of JSONL files with documents or records to train on.',
+                      required=True)
 _VOCAB_SIZE = flags.DEFINE_integer('vocab_size', 2048, 'Number of tokens, special ones included.')
 _NUMBERS = flags.DEFINE_list('numbers', [], 'Ranges of numbers with a token each, such as 10-999,1600-1949.')
-_OUT = flags.DEFINE_string('out', None, 'Folder to write.', required=True)
+_OUT = paths.writes('out', None, 'Folder to write.', required=True)
 
 
 def _range(text: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from absl import flags
 
 from data_gen.errors import UserError
 from data_gen.schema import Document, read_rows
-from launch import app, evaluation
+from launch import app, evaluation, paths
 from smt_jax.eval.prompts import SCORINGS, Scoring
 from smt_jax.eval.retrieval import sweep
 from smt_jax.eval.retrieval.rag import ORDERS, RETRIEVERS, RagSettings
@@ -15,9 +15,9 @@ from smt_jax.eval.settings import Settings
 from smt_jax.eval.tune import MEASURES, tune
 
 _BENCHMARK = flags.DEFINE_enum('benchmark', None, evaluation.BENCHMARKS, 'What the questions are.', required=True)
-_QUESTIONS = flags.DEFINE_string('questions', None, 'questions.jsonl; a fifth of its groups is tuned on.',
-                                 required=True)
-_DOCUMENTS = flags.DEFINE_string('documents', None, 'documents.jsonl; all of them are searched in.', required=True)
+_QUESTIONS = paths.reads('questions', None, 'questions.jsonl; a fifth of its groups is tuned on.',
+                         required=True)
+_DOCUMENTS = paths.reads('documents', None, 'documents.jsonl; all of them are searched in.', required=True)
 _MEASURE = flags.DEFINE_enum('measure', 'accuracy', MEASURES, 'Accuracy of the reader, or retrieval recall alone.')
 _CHECKPOINT = flags.DEFINE_string('checkpoint', '', 'The reader, for --measure=accuracy.')
 _DTYPE = flags.DEFINE_enum('dtype', '', ('', 'float32', 'bfloat16'), 'Compute in this type; default: as stored.')
@@ -29,7 +29,7 @@ _RERANKER = flags.DEFINE_string('reranker', '', 'Qwen3-Reranker checkpoint that 
 _CHUNK_SIZES = flags.DEFINE_list('chunk_sizes', list(map(str, sweep.CHUNK_SIZES)), 'Sizes to try, in characters.')
 _TOP_KS = flags.DEFINE_list('top_ks', list(map(str, sweep.TOP_KS)), 'Numbers of chunks to try.')
 _CHUNK_ORDERS = flags.DEFINE_list('chunk_orders', list(sweep.ORDERS), f'Orders to try, of {", ".join(ORDERS)}.')
-_OUT = flags.DEFINE_string('out', None, 'Folder for tuning.json and the trials.', required=True)
+_OUT = paths.writes('out', None, 'Folder for tuning.json and the trials.', required=True)
 
 
 def _numbers(name: str, values: list[str]) -> list[int]:

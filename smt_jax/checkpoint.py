@@ -11,7 +11,6 @@ import contextlib
 import json
 import logging
 import os
-import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,12 +22,14 @@ from etils import epath
 from flax import nnx
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN, PreservationPolicy
 
+from data_gen import storage
 from data_gen.errors import UserError
 from smt_jax.config import CheckpointConfig
 from smt_jax.mesh import path_name
 from smt_jax.state import TrainState
 
 Tree = Any
+COMPLETE = 'commit_success.txt'  # Orbax's own mark on gs://
 PathLike = str | os.PathLike[str]
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,9 @@ def folder(workdir: PathLike) -> epath.Path:
 def steps(workdir: PathLike) -> list[int]:
   """Steps with a complete checkpoint, ascending; empty where there is none."""
   root = folder(workdir)
+  if storage.is_remote(workdir):  # no folder appears there at once: the last file written says that it is complete
+    found = (url.split('/')[-2] for url in storage.matches(f'{root}/*/{COMPLETE}'))
+    return sorted(int(name) for name in found if name.isdigit())
   return sorted(int(p.name) for p in root.iterdir() if p.name.isdigit()) if root.exists() else []
 
 
@@ -115,7 +119,7 @@ class Checkpointer:
     options = ocp.CheckpointManagerOptions(
         preservation_policy=AnyPreservationPolicy(keep), enable_async_checkpointing=config.asynchronous,
         save_root_metadata=False, cleanup_tmp_directories=True)
-    return ocp.CheckpointManager(folder(pathlib.Path(self._workdir).absolute()), options=options)
+    return ocp.CheckpointManager(folder(storage.absolute(self._workdir)), options=options)
 
   def save(self, step: int, state: TrainState, meta: dict[str, Any], loss: float | None = None) -> None:
     """Writes a checkpoint, in the background where the configuration says so; nothing if the step is there already.

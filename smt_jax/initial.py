@@ -1,12 +1,12 @@
 """What a run starts from: fresh weights with a tokenizer, or a checkpoint with its own."""
 
 import dataclasses
-import os
 from typing import Any
 
 import jax
 from flax import nnx
 
+from data_gen import storage
 from data_gen.errors import UserError
 from smt_jax import loading
 from smt_jax.config import ModelConfig, TrainConfig
@@ -46,7 +46,7 @@ def resolve(config: TrainConfig) -> Start:
     UserError: a checkpoint or tokenizer that is not there or does not fit the model.
   """
   config = dataclasses.replace(config, **{
-      name: os.path.abspath(getattr(config, name)) for name in ('init', 'tokenizer', 'data', 'replay')
+      name: storage.absolute(getattr(config, name)) for name in ('init', 'tokenizer', 'data', 'replay')
       if getattr(config, name)})
   if not config.init:
     tokenizer = load_tokenizer(config.tokenizer)

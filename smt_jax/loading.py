@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from data_gen import storage
 from data_gen.errors import UserError
 from data_gen.jsonl import read_json
 from smt_jax import checkpoint, hf, hf_config
@@ -28,10 +29,12 @@ class Checkpoint:
   step: int | None
   config: ModelConfig
   tokenizer_folder: pathlib.Path | None  # None: the checkpoint has no tokenizer
+  shown: str = ''  # where it really lies, if `folder` is a copy
 
   @property
   def name(self) -> str:
-    return str(self.folder) if self.step is None else f'{self.folder}@{self.step}'
+    folder = self.shown or str(self.folder)
+    return folder if self.step is None else f'{folder}@{self.step}'
 
 
 def find(path: PathLike) -> Checkpoint:
@@ -41,13 +44,33 @@ def find(path: PathLike) -> Checkpoint:
     UserError: nothing there, neither kind of checkpoint, no such step, or a config that is refused.
   """
   text = os.fspath(path)
-  folder, step = pathlib.Path(text), None
-  if not folder.exists() and '@' in text:
-    head, _, tail = text.rpartition('@')
-    folder = pathlib.Path(head)
+  folder, step = text, None
+  if '@' in text and not os.path.exists(text):
+    folder, _, tail = text.rpartition('@')
     if not tail.isdigit():
-      raise UserError(f'{text}: expected one step after "@", as in {head}@1000')
+      raise UserError(f'{text}: expected one step after "@", as in {folder}@1000')
     step = int(tail)
+  if storage.is_remote(folder):
+    return dataclasses.replace(_find(*_staged(folder, step), text), shown=folder.rstrip('/'))
+  return _find(pathlib.Path(folder), step, text)
+
+
+def _staged(url: str, step: int | None) -> tuple[pathlib.Path, int | None]:
+  """A remote checkpoint on this machine's disk; of a work directory the weights of one step and what goes with them."""
+  names = storage.listdir(url)
+  if not names:
+    raise UserError(f'{url}: no such checkpoint folder')
+  if 'checkpoints' not in names:
+    return pathlib.Path(storage.local(url)), step
+  step = _chosen(url, checkpoint.steps(url), step)
+  where = f'{url.rstrip("/")}/checkpoints/{step}'
+  for part in [f'{url.rstrip("/")}/{name}' for name in ('config.json', 'tokenizer') if name in names] + [
+      f'{where}/meta', f'{where}/params']:
+    params = storage.local(part)
+  return pathlib.Path(params).parents[2], step
+
+
+def _find(folder: pathlib.Path, step: int | None, text: str) -> Checkpoint:
   if not folder.is_dir():
     raise UserError(f'{text}: no such checkpoint folder')
   if (folder / 'checkpoints').is_dir():
@@ -60,13 +83,7 @@ def find(path: PathLike) -> Checkpoint:
 
 
 def _find_orbax(folder: pathlib.Path, step: int | None) -> Checkpoint:
-  known = checkpoint.steps(folder)
-  if not known:
-    raise UserError(f'{folder}: holds no complete checkpoint yet')
-  if step is None:
-    step = known[-1]
-  if step not in known:
-    raise UserError(f'{folder}: no checkpoint of step {step}; there are: {", ".join(map(str, known))}')
+  step = _chosen(folder, checkpoint.steps(folder), step)
   where = folder / 'config.json'
   raw = read_json(where)
   if not isinstance(raw, dict) or 'model' not in raw:
@@ -74,6 +91,14 @@ def _find_orbax(folder: pathlib.Path, step: int | None) -> Checkpoint:
   config = from_dict(ModelConfig, raw['model'], f'{where}: model')
   tokenizer = folder / 'tokenizer'
   return Checkpoint('orbax', folder, step, config, tokenizer if hf.has_tokenizer(tokenizer) else None)
+
+
+def _chosen(folder: PathLike, known: list[int], step: int | None) -> int:
+  if not known:
+    raise UserError(f'{folder}: holds no complete checkpoint yet')
+  if step is not None and step not in known:
+    raise UserError(f'{folder}: no checkpoint of step {step}; there are: {", ".join(map(str, known))}')
+  return known[-1] if step is None else step
 
 
 def expand(path: PathLike) -> list[str]:

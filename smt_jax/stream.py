@@ -71,6 +71,7 @@ def save(workdir: pathlib.Path, leaves: Mapping[str, Lazy], meta: Mapping[str, A
     (where / 'meta').mkdir()
     content = {'step': 0, **meta, 'fingerprints': {'params': handler.fingerprints}}
     (where / 'meta' / 'metadata').write_text(json.dumps(content))
+    (where / checkpoint.COMPLETE).write_text('')  # should it be copied to a bucket
   except OSError as e:
     raise UserError(f'{where}: cannot write ({e.strerror or e})') from e
 

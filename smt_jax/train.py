@@ -56,10 +56,11 @@ def train(config: TrainConfig, out: str | os.PathLike[str]) -> Result:
     UserError: an impossible configuration, a work directory of another run, data that do not fit the tokenizer, a loss
       that is not finite (the message names step and records; the checkpoint from before it is kept).
   """
-  out = pathlib.Path(out).absolute()
-  start = initial.resolve(validate(config))
+  validate(config)
+  place = workdir.Workdir(out)
+  start = initial.resolve(config)
   config = start.config
-  workdir.check_owner(out, config)
+  workdir.check_owner(place.local, config)
   mesh = make_mesh(config.mesh)
   _check_batch(config, batch_parts(mesh))
   share = distributed.row_share(mesh, config.mix.batch_size)
@@ -67,27 +68,28 @@ def train(config: TrainConfig, out: str | os.PathLike[str]) -> Result:
                  process_count=share[1])
   start.check_data(mix)
   total = mix.steps_for(config.token_budget, config.epochs)
-  if checkpoint.latest_step(out) == total:
-    meta = checkpoint.read_meta(out, total)
+  if checkpoint.latest_step(place.root) == total:
+    meta = checkpoint.read_meta(place.root, total)
     return Result('already finished', total, meta['tokens'])
   setup = make_setup(config, mesh, len(SOURCES))
-  with _owned(out), preemption.watch() as preempted:
+  with _owned(place.local), preemption.watch() as preempted:
     if jax.process_index() == 0:
-      workdir.claim(out, config, start.tokenizer)
-    with contextlib.closing(_checkpointer(out, setup)) as checkpointer:
+      workdir.claim(place.local, config, start.tokenizer)
+    with contextlib.closing(_checkpointer(place.root, setup)) as checkpointer:
       state, meta = _first_state(checkpointer, start, setup)
       _log.info('training from step %d to %d', meta['step'], total)
-      result = _Run(setup, mix, total, out, checkpointer, share, state, meta).go(preempted)
+      result = _Run(setup, mix, total, place, checkpointer, share, state, meta).go(preempted)
     if result.status == 'finished' and jax.process_index() == 0:
-      write_json(out / 'mix.json', mix.report(total))
+      write_json(place.local / 'mix.json', mix.report(total))
+    place.seal()
   return result
 
 
-def _checkpointer(out: pathlib.Path, setup: Setup) -> checkpoint.Checkpointer:
+def _checkpointer(root: str, setup: Setup) -> checkpoint.Checkpointer:
   def merge(state: TrainState) -> nnx.State:
     return lora.merged(setup.config.lora, state.params, state.frozen)
 
-  return checkpoint.Checkpointer(out, setup.config.checkpoint, merge if setup.config.lora.rank else None)
+  return checkpoint.Checkpointer(root, setup.config.checkpoint, merge if setup.config.lora.rank else None)
 
 
 def _first_state(checkpointer: checkpoint.Checkpointer, start: initial.Start,
@@ -125,9 +127,9 @@ class _Pending(NamedTuple):
 class _Run:
   """One process's pass through the loop, from the state of `step` to the end or a request to stop."""
 
-  def __init__(self, setup: Setup, mix: Mix, total: int, out: pathlib.Path, checkpointer: checkpoint.Checkpointer,
+  def __init__(self, setup: Setup, mix: Mix, total: int, place: workdir.Workdir, checkpointer: checkpoint.Checkpointer,
                share: tuple[int, int], state: TrainState, meta: dict[str, Any]):
-    self.setup, self.mix, self.total, self.out = setup, mix, total, out
+    self.setup, self.mix, self.total, self.place = setup, mix, total, place
     self.checkpointer, self.share, self.state = checkpointer, share, state
     self.config = setup.config
     self.start, self.tokens = meta['step'], meta['tokens']
@@ -174,7 +176,7 @@ class _Run:
 
   @contextlib.contextmanager
   def _outputs(self) -> Iterator[None]:
-    self.log = metrics.RunLog(self.out, self.config.log, self.start) if self.main else None
+    self.log = metrics.RunLog(self.place.local, self.config.log, self.start) if self.main else None
     self.bar = tqdm(total=self.total, initial=self.start, unit='step', disable=not self.main, dynamic_ncols=True,
                     mininterval=0.5 if sys.stderr.isatty() else 10)
     try:
@@ -194,7 +196,7 @@ class _Run:
 
   def _profiled(self, step: int) -> contextlib.AbstractContextManager[Any]:
     if self.main and step == self.config.log.profile_at_step:
-      return jax.profiler.trace(str(self.out / 'tensorboard'))
+      return jax.profiler.trace(str(self.place.local / 'tensorboard'))
     return contextlib.nullcontext()
 
   def _due(self, step: int, saved_at: float) -> bool:
@@ -240,10 +242,12 @@ class _Run:
     with self.clock.paused():
       if self.log:
         self.log.sync()
+      self.place.seal()
       meta = {'tokens': self.tokens, 'total_steps': self.total, 'data': {'step': step}}
       self.checkpointer.save(step, self.state, meta, self.held_out_loss)
-      if wait:
+      if wait or self.place.waits:
         self.checkpointer.wait()
+        self.place.seal()
 
   def _evaluate(self, step: int) -> None:
     """Losses by kind on held-out rows."""

@@ -5,6 +5,10 @@
   checkpoints/   see checkpoint.py
   metrics.jsonl, timing.jsonl, tensorboard/   see metrics.py
   mix.json       what the run was fed, written at its end
+
+On gs:// and s3:// all but the checkpoints is written to a local twin and uploaded with every checkpoint (the logs are
+sealed up to it then) and at the end. Checkpoints go to gs:// directly, from every host its part; to s3://, which Orbax
+does not write, from the twin.
 """
 
 import os
@@ -12,13 +16,69 @@ import pathlib
 import shutil
 from typing import Any
 
+import jax
+
+from data_gen import storage
 from data_gen.errors import UserError
 from data_gen.jsonl import read_json, write_json
+from smt_jax import checkpoint
 from smt_jax.config import TrainConfig, to_dict
 
 # What may differ when a run goes on: where and how it is computed and watched, not what is computed.
 FREE = ('log', 'checkpoint', 'mesh', 'mix.prefetch', 'step.attention', 'step.remat', 'step.loss_chunks',
         'step.scan_layers')
+
+
+class Workdir:
+  """Where the parts of a run lie.
+
+  Attributes:
+    local: folder of all but the checkpoints.
+    root: folder whose `checkpoints/` Orbax reads and writes.
+    waits: a save must be complete here before `seal` can upload it.
+  """
+
+  def __init__(self, path: str | os.PathLike[str]):
+    """Opens it; fetches what a remote one holds.
+
+    Raises:
+      UserError: no access; s3:// with several processes; a file that was changed on both sides.
+    """
+    self.root = storage.absolute(path)
+    self.local, self._mirror, self.waits = pathlib.Path(self.root), None, False
+    if not storage.is_remote(path):
+      return
+    self.waits = self.root.startswith('s3://')
+    if self.waits and jax.process_count() > 1:
+      raise UserError(f'--workdir={path}: several processes write their checkpoints to gs:// or to a file system that '
+                      'they share, not to s3://')
+    self._mirror = storage.Mirror(path, skip=('checkpoints',))
+    self._mirror.pull()
+    self.local = self._mirror.local
+    if self.waits:
+      there = checkpoint.steps(self.root)
+      self.root = str(self.local)
+      for step in there:
+        self._mirror.pull_folder(f'checkpoints/{step}')
+      self._there = set(there)
+
+  def seal(self) -> None:
+    """Uploads what has changed, logs before checkpoints: no checkpoint is ahead of the log there either.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    if self._mirror is None or jax.process_index():
+      return
+    self._mirror.push()
+    if not self.waits:
+      return
+    here = set(checkpoint.steps(self.local))
+    for step in sorted(here - self._there):
+      self._mirror.push_folder(f'checkpoints/{step}', last=checkpoint.COMPLETE)
+    for step in self._there - here:
+      self._mirror.delete_folder(f'checkpoints/{step}', first=checkpoint.COMPLETE)
+    self._there = here
 
 
 def read_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ os.environ['XLA_FLAGS'] = ' '.join([
     '--xla_backend_optimization_level=0'])  # the tests compile much and compute little
 
 import pytest
+from storage_servers import bucket, stores  # noqa: F401  fixtures
 
 
 @pytest.fixture(scope='session')

@@ -7,7 +7,8 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 API_CLIENTS = {'openai', 'httpx', 'aiohttp', 'requests'}
-CONTRACT = {'data_gen.errors', 'data_gen.jsonl', 'data_gen.schema'}
+CONTRACT = {'data_gen.errors', 'data_gen.jsonl', 'data_gen.schema',
+            'data_gen.storage'}  # where those files lie: the stages' files are read and written on buckets too
 
 
 def imports(path: pathlib.Path) -> set[str]:

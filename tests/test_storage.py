@@ -7,7 +7,7 @@ import sys
 import time
 
 import pytest
-from storage_servers import bucket, file_system, free_port, get, names, put, stores  # noqa: F401
+from storage_servers import file_system, free_port, get, names, put
 
 from data_gen import storage
 from data_gen.errors import UserError
@@ -162,7 +162,7 @@ def test_what_is_not_there(bucket):
 
 
 def test_a_bucket_that_is_not_there(bucket):
-  with pytest.raises(UserError, match='no such file or folder|no access'):
+  with pytest.raises(UserError, match=r'no such file or folder|no access'):
     storage.local(f'{bucket}-absent/x')
   with pytest.raises(UserError, match='-absent/out: '), storage.output(f'{bucket}-absent/out'):
     pass

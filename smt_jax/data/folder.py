@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from pyarrow import parquet
 
+from data_gen import storage
 from data_gen.errors import UserError
 from data_gen.jsonl import read_json
 from smt_jax.data.layout import FIELDS, FORMAT, SOURCES, TRAIN, VERSION, index_name, shard_name
@@ -29,10 +30,13 @@ class PackedFolder:
   def __init__(self, folder: str | os.PathLike[str]):
     """Opens a folder.
 
+    Args:
+      folder: local, or gs:// or s3://, which is staged on this machine's disk.
+
     Raises:
       UserError: it is no packed folder, of another version, or one of its files is missing or has another size.
     """
-    self.folder = pathlib.Path(folder)
+    self.folder = pathlib.Path(storage.local(folder))
     if not (self.folder / 'pack.json').is_file():
       raise UserError(f'{self.folder}: no pack.json here; expected a folder written by launch.pack')
     self._pack = read_json(self.folder / 'pack.json')

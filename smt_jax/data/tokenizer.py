@@ -6,6 +6,7 @@ import os
 import pathlib
 from typing import Any
 
+from data_gen import storage
 from data_gen.errors import UserError
 
 
@@ -15,7 +16,7 @@ def load_tokenizer(folder: str | os.PathLike[str]) -> Any:
   Raises:
     UserError: no such folder, no tokenizer in it, or one without a fast (Rust) implementation.
   """
-  folder = pathlib.Path(folder)
+  folder = pathlib.Path(storage.local(folder))
   if not folder.is_dir():
     raise UserError(f'{folder}: no such tokenizer folder')
   from transformers import AutoTokenizer  # takes seconds to import; only where a tokenizer is really loaded
