@@ -108,7 +108,7 @@ def output(path: PathLike) -> Iterator[str]:
 class Mirror:
   """A remote folder (or file) that this process writes, and its local twin.
 
-  Names that begin with a dot (locks, files in the making) are never uploaded.
+  Locks and files in the making (`.lock`, `*.partial`) are never uploaded.
 
   Attributes:
     local: the twin.
@@ -199,4 +199,4 @@ class Mirror:
 
   def _ignored(self, path: pathlib.Path) -> bool:
     parts = path.relative_to(self.local).parts
-    return any(part.startswith('.') for part in parts) or bool(parts and parts[0] in self._skip)
+    return any(part == '.lock' or part.endswith('.partial') for part in parts) or bool(parts and parts[0] in self._skip)

@@ -6,6 +6,7 @@ norms, the rows' checksum): a run that was killed and resumed has the same file,
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -103,7 +104,9 @@ class RunLog:
       self._board = tensorboardX.SummaryWriter(str(folder / 'tensorboard'), purge_step=start_step + 1 or None)
     if config.wandb_project:
       import wandb
-      self._wandb = wandb.init(project=config.wandb_project, dir=str(folder), resume='allow', id=folder.name)
+      # one id for one folder: a resumed run goes on under it, and folders of the same name are told apart
+      self._wandb = wandb.init(project=config.wandb_project, dir=str(folder), resume='allow', name=folder.name,
+                               id=hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12])
 
   def metrics(self, row: Row) -> None:
     """A line that the run determines: `train_row`, or a held-out row with split 'validation'."""

@@ -6,6 +6,7 @@ are read one step late, so that the device never waits for the host.
 
 import contextlib
 import dataclasses
+import importlib.util
 import logging
 import os
 import pathlib
@@ -57,6 +58,9 @@ def train(config: TrainConfig, out: str | os.PathLike[str]) -> Result:
       that is not finite (the message names step and records; the checkpoint from before it is kept).
   """
   validate(config)
+  if config.log.wandb_project and importlib.util.find_spec('wandb') is None:
+    raise UserError(f'--config.log.wandb_project={config.log.wandb_project}: needs the package wandb: '
+                    "pip install 'smt-jax[wandb]'")
   place = workdir.Workdir(out)
   start = initial.resolve(config)
   config = start.config

@@ -64,8 +64,11 @@ def test_a_stage_writes_a_folder(bucket):
     with AppendLog(pathlib.Path(out) / 'logs' / 'answers.jsonl') as log:
       log.append({'n': 1})
     (pathlib.Path(out) / '.lock').touch()
+    (pathlib.Path(out) / '.work').mkdir()
+    (pathlib.Path(out) / '.work' / 'journal.jsonl').touch()  # the log of paid answers: another machine needs it
+    (pathlib.Path(out) / '.summary.json.partial').touch()
     assert names(f'{bucket}/out') == []  # logs stay local until the stage ends
-  assert names(f'{bucket}/out') == ['documents.jsonl', 'logs/answers.jsonl']
+  assert names(f'{bucket}/out') == ['.work/journal.jsonl', 'documents.jsonl', 'logs/answers.jsonl']
   assert get(f'{bucket}/out/documents.jsonl') == '{"id": "ä"}\n'.encode()
   with storage.output(f'{bucket}/out') as out:  # the stage again: its files are there, a changed one replaces the old
     assert (pathlib.Path(out) / 'documents.jsonl').exists()
@@ -73,7 +76,7 @@ def test_a_stage_writes_a_folder(bucket):
       log.append({'n': 2})
     (pathlib.Path(out) / 'documents.jsonl').unlink()
   assert get(f'{bucket}/out/logs/answers.jsonl') == b'{"n": 1}\n{"n": 2}\n'
-  assert names(f'{bucket}/out') == ['logs/answers.jsonl']
+  assert names(f'{bucket}/out') == ['.work/journal.jsonl', 'logs/answers.jsonl']
 
 
 def test_a_stage_writes_a_file(bucket):

@@ -133,11 +133,11 @@ def test_replayed_steps_overwrite_their_lines(straight, config, tmp_path, monkey
 
 @pytest.mark.slow
 def test_another_number_of_devices_keeps_the_record_order(straight, config, tmp_path, monkeypatch):
-  """8 -> 2 -> 8 devices: identical rows, losses within 1e-5."""
+  """8 -> 4 -> 8 devices: identical rows, losses within 1e-5."""
   stop_after(4, monkeypatch)
   train(config, tmp_path)
   stop_after(8, monkeypatch)
-  fewer = jax.devices()[:2]
+  fewer = jax.devices()[:4]
   with monkeypatch.context() as patch:
     from smt_jax import mesh
     patch.setattr(mesh.jax, 'devices', lambda *a: fewer)

@@ -16,7 +16,7 @@ from smt_jax.eval.report.training import Training, smoothed
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart, without its yellow.
 COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#4D4D4D', '#8C6BB1')
-_STYLE: Any = {
+STYLE: Any = {
     'font.family': 'sans-serif', 'font.size': 10, 'axes.spines.top': False, 'axes.spines.right': False,
     'axes.edgecolor': '#888888', 'axes.labelcolor': '#222222', 'xtick.color': '#444444', 'ytick.color': '#444444',
     'axes.grid': True, 'grid.color': '#e6e6e6', 'grid.linewidth': 0.8, 'axes.axisbelow': True, 'legend.frameon': False,
@@ -27,7 +27,7 @@ _STYLE: Any = {
 def accuracy_plot(arms: Sequence[Arm]) -> Figure:
   """Strict accuracy of each arm with its 95% interval, best on top; chance as a dotted line."""
   ordered = sorted((arm for arm in arms if arm.n_questions), key=lambda arm: arm.accuracy().estimate)
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     fig = Figure(figsize=(7.5, 1.2 + 0.42 * len(ordered)), layout='constrained')
     ax = fig.subplots()
     for y, arm in enumerate(ordered):
@@ -83,7 +83,7 @@ def scaling_plot(arms: Sequence[Arm]) -> Figure | None:
   series = {name: sorted(of, key=lambda a: a.training_tokens or 0) for name, of in series.items() if len(of) > 1}
   if not series:
     return None
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     fig = Figure(figsize=(7.5, 4.4), layout='constrained')
     ax = fig.subplots()
     for (name, points), colour in zip(series.items(), COLOURS * 4):
@@ -119,7 +119,7 @@ def scaling_plot(arms: Sequence[Arm]) -> Figure | None:
 def loss_plot(trainings: Sequence[Training]) -> Figure:
   """Training loss (means of stretches) on the left; held-out loss by kind on the right, where it was measured."""
   kinds = list(dict.fromkeys(kind for t in trainings for kind in t.curve.held_out))
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     fig = Figure(figsize=(10 if kinds else 7.5, 3.9), layout='constrained')
     axes = np.atleast_1d(fig.subplots(1, 2 if kinds else 1))
     styles = ['-', '--', ':', '-.']
@@ -150,7 +150,7 @@ def mix_plot(trainings: Sequence[Training]) -> Figure | None:
     return None
   sources = sorted({name for t in done for name in (t.mix or {})['sources']},
                    key=lambda name: (('qa', 'document').index(name) if name in ('qa', 'document') else 2, name))
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     fig = Figure(figsize=(7.5, 1.3 + 0.42 * len(done)), layout='constrained')
     ax = fig.subplots()
     for y, training in enumerate(reversed(done)):
@@ -178,7 +178,7 @@ def mix_plot(trainings: Sequence[Training]) -> Figure | None:
 
 def save(figure: Figure, out: pathlib.Path, name: str) -> str:
   """Writes OUT/name.png and OUT/name.svg; returns the SVG's text."""
-  with matplotlib.rc_context(_STYLE):
+  with matplotlib.rc_context(STYLE):
     with atomic_write(out / f'{name}.png', 'wb') as f:
       figure.savefig(f, format='png', dpi=160, metadata={'Software': None})
     buffer = io.StringIO()
