@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from data_gen.errors import UserError
-from smt_jax import hlo, memory, metrics
+from smt_jax import hlo, hlo_cost, memory, metrics
 from smt_jax.chips import Topology
 from smt_jax.config import TrainConfig
 from smt_jax.data.layout import SOURCES
@@ -41,9 +41,10 @@ class Check:
   useful_flops: float  # of the model, as in metrics.flops_per_token
   computed_flops: float  # with what is recomputed
   compiler_flops: float  # as the compiler counts them: kernels not at all, the body of a loop once; 0: not compiled
+  counted: dict[str, float]  # 'flops' of matrix products and 'bytes' of memory, loops counted; empty: not compiled
   collective_bytes: dict[str, float]  # sent, by kind of collective, loops counted
-  seconds: dict[str, float]  # compute and links, each alone and at the data sheet's rate
-  mfu_bound: float  # useful FLOPs over the slower of the two, if the other hides behind it
+  seconds: dict[str, float]  # compute, links and (compiled) memory, each alone and at the data sheet's rate
+  mfu_bound: float  # useful FLOPs over the slowest of them, if the others hide behind it
 
   @property
   def memory_bytes(self) -> int:
@@ -139,7 +140,7 @@ class DoesNotFit(Exception):
 
 def report(setup: Setup, compiled: Any, topology: Topology) -> Check:
   """The figures of a compiled step."""
-  analysis, cost = compiled.memory_analysis(), compiled.cost_analysis() or {}
+  analysis, cost, text = compiled.memory_analysis(), compiled.cost_analysis() or {}, compiled.as_text()
   parts = state_bytes(setup.shapes)
   held = parts | {
       'batch': max(0, analysis.argument_size_in_bytes - sum(parts.values())),
@@ -147,22 +148,24 @@ def report(setup: Setup, compiled: Any, topology: Topology) -> Check:
       'outputs': max(0, analysis.output_size_in_bytes - analysis.alias_size_in_bytes),
       'generated code': analysis.generated_code_size_in_bytes}
   return finished(setup, topology, 'compiled', memory.remat_policy(setup), held,
-                  hlo.collective_bytes(compiled.as_text(), topology.chips), float(cost.get('flops', 0)))
+                  hlo.collective_bytes(text, topology.chips), float(cost.get('flops', 0)), hlo_cost.costs(text))
 
 
 def finished(setup: Setup, topology: Topology, how: str, remat: str, held: dict[str, int], links: dict[str, float],
-             compiler_flops: float = 0.0) -> Check:
+             compiler_flops: float = 0.0, counted: dict[str, float] | None = None) -> Check:
   """A Check with its roofline."""
   config, chip = setup.config, topology.chip
   tokens = config.mix.batch_size * config.mix.sequence_length / topology.chips
   useful = tokens * metrics.flops_per_token(config.model, config.mix.sequence_length)
   computed = useful + tokens * metrics.recomputed_flops_per_token(config.model, config.mix.sequence_length, remat)
   seconds = {'compute': computed / chip.flops, 'links': sum(links.values()) / chip.link}
+  if counted:
+    seconds['memory'] = counted['bytes'] / chip.bandwidth
   return Check(
       topology=str(topology), slice_name=topology.name, chips=topology.chips, how=how, mesh=dict(setup.mesh.shape),
       batch_size=config.mix.batch_size, remat=remat, memory=held, available_bytes=int(chip.memory), useful_flops=useful,
-      computed_flops=computed, compiler_flops=compiler_flops, collective_bytes=links, seconds=seconds,
-      mfu_bound=useful / chip.flops / max(seconds.values()))
+      computed_flops=computed, compiler_flops=compiler_flops, counted=counted or {}, collective_bytes=links,
+      seconds=seconds, mfu_bound=useful / chip.flops / max(seconds.values()))
 
 
 def state_bytes(shapes: TrainState) -> dict[str, int]:

@@ -171,6 +171,9 @@ def lines(found: compile_check.Check) -> list[str]:
   rows += [f'  FLOPs a device and step: {found.useful_flops:.4g} of the model, {found.computed_flops:.4g} with what is '
            'recomputed' + (f", {found.compiler_flops:.4g} in the compiler's count (loops once, kernels not)"
                            if found.compiler_flops else ''),
-           f'  roofline: compute {1e3 * found.seconds["compute"]:.1f} ms, links {1e3 * found.seconds["links"]:.1f} ms; '
-           f'MFU is at most {100 * found.mfu_bound:.1f}% (the slower of the two at its data sheet\'s rate)']
+           '  roofline: ' + ', '.join(f'{part} {1e3 * s:.1f} ms' for part, s in found.seconds.items()) +
+           f'; MFU is at most {100 * found.mfu_bound:.1f}% (the slowest of them at its data sheet\'s rate)']
+  if found.counted:
+    rows.insert(-1, f'  in the compiled program, loops counted: {found.counted["flops"]:.4g} FLOPs in matrix products '
+                f'(kernels not), {found.counted["bytes"] / 1e9:.1f} GB of memory read and written')
   return rows

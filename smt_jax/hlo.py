@@ -5,16 +5,23 @@ XLA's own cost analysis counts the body of a loop once, so the text of the optim
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 COLLECTIVES = ('all-gather', 'all-reduce', 'reduce-scatter', 'all-to-all', 'collective-permute')
-_WIDTHS = {'pred': 1, 's8': 1, 'u8': 1, 's16': 2, 'u16': 2, 'f16': 2, 'bf16': 2, 's32': 4, 'u32': 4, 'f32': 4, 's64': 8,
-           'u64': 8, 'f64': 8}
+WIDTHS = {'pred': 1, 's8': 1, 'u8': 1, 's16': 2, 'u16': 2, 'f16': 2, 'bf16': 2, 's32': 4, 'u32': 4, 'f32': 4, 's64': 8,
+          'u64': 8, 'f64': 8}
 _HEADER = re.compile(r'^(ENTRY )?%?([\w.\-]+) \(.*\{$')
-_INSTRUCTION = re.compile(r'^\s*(?:ROOT )?%?[\w.\-]+ = (.*?) ([\w\-]+)\((.*)$')
+_INSTRUCTION = re.compile(r'^\s*(?:ROOT )?%?([\w.\-]+) = (.*?) ([\w\-]+)\((.*)$')
 _CALLED = re.compile(r'(?:body|to_apply|calls|called_computation)=%?([\w.\-]+)|'
                      r'(?:called_computations|branch_computations)=\{([^}]*)\}')
 
-Instruction = tuple[str, str, str]  # shape, opcode, operands and attributes
+
+class Instruction(NamedTuple):
+  """One line of a program; `rest` are operands and attributes."""
+  name: str
+  shape: str
+  op: str
+  rest: str
 
 
 def computations(text: str) -> tuple[dict[str, list[Instruction]], str]:
@@ -28,7 +35,7 @@ def computations(text: str) -> tuple[dict[str, list[Instruction]], str]:
       bodies[current] = []
       entry = current if header[1] else entry
     elif current and (found := _INSTRUCTION.match(line)):
-      bodies[current].append((found[1], found[2], found[3]))
+      bodies[current].append(Instruction(*found.groups()))
   return bodies, entry
 
 
@@ -51,30 +58,30 @@ def collective_bytes(text: str, devices: int) -> dict[str, float]:
 
 def _walk(bodies: dict[str, list[Instruction]], name: str, trips: int,
           devices: int) -> Iterator[tuple[str, float, str, int]]:
-  for shape, op, rest in bodies.get(name, ()):
+  for _, shape, op, rest in bodies.get(name, ()):
     kind = op.removesuffix('-start')
     if kind in COLLECTIVES:
       channel = re.search(r'channel_id=(\d+)', rest)
       yield kind, _sent(kind, op, shape, rest, devices), channel[1] if channel else '', trips
-    inside = trips * _trip_count(bodies, rest) if op == 'while' else trips
+    inside = trips * trip_count(bodies, rest) if op == 'while' else trips
     for match in _CALLED.finditer(rest):
       for called in (match[1] or match[2]).replace('%', '').split(','):
         yield from _walk(bodies, called.strip(), inside, devices)
 
 
-def _trip_count(bodies: dict[str, list[Instruction]], rest: str) -> int:
+def trip_count(bodies: dict[str, list[Instruction]], rest: str) -> int:
   """How often a loop runs: as the compiler notes it, else the constant that its condition compares with."""
-  known = re.search(r'known_trip_count\D*(\d+)', rest)
+  known = re.search(r'knowntrip_count\D*(\d+)', rest)
   if known:
     return int(known[1])
   condition = re.search(r'condition=%?([\w.\-]+)', rest)
-  limits = [int(m[1]) for shape, op, args in bodies.get(condition[1], ()) if op == 'constant' and 's32' in shape
+  limits = [int(m[1]) for _, shape, op, args in bodies.get(condition[1], ()) if op == 'constant' and 's32' in shape
             and (m := re.match(r'(\d+)\)', args))] if condition else []
   return max(limits, default=1)
 
 
 def _sent(kind: str, op: str, shape: str, rest: str, devices: int) -> float:
-  sizes = [_bytes(t, dims) for t, dims in re.findall(r'(\w+)\[([\d,]*)\]', shape) if t in _WIDTHS]
+  sizes = [_bytes(t, dims) for t, dims in re.findall(r'(\w+)\[([\d,]*)\]', shape) if t in WIDTHS]
   if not sizes:
     return 0.0
   size = max(sizes) if op.endswith('-start') else sum(sizes)  # a start returns its operands too
@@ -87,7 +94,7 @@ def _sent(kind: str, op: str, shape: str, rest: str, devices: int) -> float:
 
 
 def _bytes(dtype: str, dims: str) -> int:
-  size = _WIDTHS[dtype]
+  size = WIDTHS[dtype]
   for d in dims.split(','):
     size *= int(d) if d else 1
   return size
