@@ -20,6 +20,7 @@ from typing import Any
 from absl import flags
 from ml_collections import config_flags
 
+from data_gen import storage
 from data_gen.errors import UserError
 from data_gen.jsonl import read_json
 from smt_jax.config import TrainConfig, from_dict
@@ -52,9 +53,9 @@ def load(argument: str) -> TrainConfig:
   Raises:
     UserError: no such file or variant, or a file that is no recipe.
   """
+  if argument.endswith('.json'):
+    return from_dict(TrainConfig, read_json(storage.local(argument)), argument)
   path, _, variant = argument.partition(':')
-  if path.endswith('.json'):
-    return from_dict(TrainConfig, read_json(path), path)
   if not path.endswith('.py'):
     raise UserError(f'--config={argument}: expected {EXPECTED}')
   if not pathlib.Path(path).is_file():

@@ -7,6 +7,7 @@ from absl import flags
 from data_gen.estimate import Price
 from data_gen.generators.hosted.prices import find_price
 from data_gen.generators.hosted.settings import OPENAI_URL
+from launch import paths
 
 _BASE_URL = flags.DEFINE_string('base_url', OPENAI_URL, 'Hosted generator: root of an OpenAI-compatible API.')
 _MODEL = flags.DEFINE_string('model', '', 'Hosted generator: the model, by the name it has there.')
@@ -22,8 +23,8 @@ _TIMEOUT = flags.DEFINE_float('request_timeout', 600.0, 'Hosted generator: secon
                               'lost.')
 _OUTAGE = flags.DEFINE_float('max_outage', 3600.0, 'Hosted generator: seconds without any answer after which the run '
                              'ends.')
-_PRICES = flags.DEFINE_string('prices', '', 'Hosted generator: a price table that goes before the one of the project '
-                              '(data_gen/generators/prices.json shows its form).')
+_PRICES = paths.reads('prices', '', 'Hosted generator: a price table that goes before the one of the project '
+                      '(data_gen/generators/prices.json shows its form).')
 _BATCH = flags.DEFINE_bool('batch_api', False, 'Hosted generator: collect requests into batches (at most providers '
                            'half the price, answers within a day).')
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 20000, 'Hosted generator: most requests in one batch.')

@@ -33,11 +33,11 @@ def main() -> None:
     raise UserError('--text: expected held-out text, or --questions')
   if _MAX_MB.value < 0 or _WINDOW.value < 2:
     raise UserError(f'--max_mb={_MAX_MB.value} --window={_WINDOW.value}: expected 0 or more, and 2 or more')
-  paths = sorted(map(pathlib.Path, glob.glob(_TEXT.value, recursive=True))) if _TEXT.value else []
-  if _TEXT.value and not paths:
+  files = sorted(map(pathlib.Path, glob.glob(_TEXT.value, recursive=True))) if _TEXT.value else []
+  if _TEXT.value and not files:
     raise UserError(f'--text={_TEXT.value}: matches no file')
   pieces = (retention.Text(path.name if path.suffix == '.txt' else f'{path.name}:{number}', text)
-            for path in paths for number, text in stream_texts(path))
+            for path in files for number, text in stream_texts(path))
   texts = retention.limit_texts(pieces, round(_MAX_MB.value * 1e6))
   questions = retention.read_questions(_QUESTIONS.value) if _QUESTIONS.value else []
   names = [loading.find(path).name for path in (_BEFORE.value, _AFTER.value)]

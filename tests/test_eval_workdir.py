@@ -9,6 +9,7 @@ from train_fixtures import make_corpus, tiny_config
 from data_gen.jsonl import read_jsonl, write_jsonl
 from data_gen.schema import Question, to_row
 from launch import evaluation
+from smt_jax.eval.report import write_report
 from smt_jax.eval.report.arms import group
 from smt_jax.eval.runs import find_runs
 from smt_jax.train import train
@@ -34,4 +35,7 @@ def test_every_step_of_a_work_directory(tmp_path):
   assert all(rows[step] == tokens for step, tokens in meta.items())
   item = json.loads((tmp_path / 'out' / f'step_{results[0]["step"]}' / 'items.jsonl').read_text().splitlines()[0])
   assert item['prompt'].startswith('Question: where sat the cat') and item['prompt'].endswith('\nAnswer:')
-  assert len(group(find_runs(str(tmp_path / 'out')))) == len(results)
+  runs = find_runs(str(tmp_path / 'out'))
+  assert len(group(runs)) == len(results)
+  write_report(runs, tmp_path / 'report')
+  assert (tmp_path / 'report' / 'quality_scaling.svg').exists()  # accuracy over training tokens, step by step
