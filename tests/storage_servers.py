@@ -5,6 +5,7 @@ environment.
 """
 
 import json
+import logging
 import os
 import pathlib
 import socket
@@ -43,6 +44,7 @@ def stores(tmp_path_factory):
   """Addresses of both servers by scheme; the environment points to them."""
   moto = pytest.importorskip('moto.server')
   gcs_port, gcs = free_port(), None
+  logging.getLogger('werkzeug').setLevel(logging.WARNING)  # a line a request
   s3 = moto.ThreadedMotoServer(ip_address='127.0.0.1', port=0, verbose=False)
   s3.start()
   host, port = s3.get_host_and_port()

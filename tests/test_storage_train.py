@@ -86,10 +86,9 @@ def test_a_damaged_newest_checkpoint_there(bucket, corpus, straight, monkeypatch
 
 def test_one_step_of_several(bucket, corpus, straight):
   upload(straight, f'{bucket}/run')
-  assert checkpoint.steps(f'{bucket}/run') == []  # copied by hand: nothing says that they are whole
-  for step in checkpoint.steps(straight):
-    put(f'{bucket}/run/checkpoints/{step}/{checkpoint.COMPLETE}', b'')
-  assert loading.find(f'{bucket}/run@12').step == 12
+  upload(straight / 'checkpoints' / '12' / 'params', f'{bucket}/run/checkpoints/14/params')  # half written
+  assert checkpoint.steps(f'{bucket}/run') == [12, 16]
+  assert loading.find(f'{bucket}/run').step == 16 and loading.find(f'{bucket}/run@12').step == 12
   with pytest.raises(UserError, match='/run: no checkpoint of step 9; there are: 12, 16'):
     loading.find(f'{bucket}/run@9')
   with pytest.raises(UserError, match='/absent: no such checkpoint folder'):
