@@ -278,6 +278,128 @@ Answer : (C) .
 1. Answer: C
 Answer:⇥C
 Answer: C\u200b
+Answer: \nC. three dogs\n
+**Answer: C. three dogs**
+Based on the story, the most appropriate answer is:\n\n**C. three dogs**
+The answer is:\n\n(C) three dogs
+### Answer\n**C**
+Answer:\n**(C)**
+I believe the answer is C
+I think it's C.
+I think C.
+Probably C
+Answer: C\n\nNote: Option A is a red boat, which is not mentioned.
+Answer: C\n\n(A is incorrect since ...; B is incorrect...)
+Answer: C\nLet me know if you need anything else!
+The answer is C. This is because A dog barked.
+Option C: three dogs
+Option C - three dogs
+The correct option is: C
+**Correct Answer: C**
+Correct answer is option C.
+**Correct option**: (C)
+Answer choice C is correct.
+The answer would be C.
+the answer is most likely C.
+The answer is likely C.
+The answer is definitely C.
+The answer, therefore, is C.
+Therefore the correct choice is C) three dogs.
+Final Answer: The final answer is $\boxed{C}$. I hope it is correct.
+The final answer is C. I hope it is correct.
+Answer: C (three dogs), since A and B are wrong
+Answer: C.\n\nReasoning: A red boat is never seen.
+Answer: C — because three dogs are heard.
+So the answer is (C).\n\nAnswer: C
+**C) three dogs** is the correct answer.
+The correct answer is C, not A.
+A and B can be ruled out. Answer: C
+Answer: C. (A) is wrong because the boat is blue.
+Answer is C
+answer C
+Answer- C
+Answer – C
+Answer is: **C**
+Answer: Option (C)
+Answer: Option C: three dogs
+The answer must be C, as A is contradicted.
+Thus, C is the best choice.
+C. three dogs is the correct answer.
+The best choice is C. three dogs
+I'd say the answer is C
+My answer: C
+Selected answer: C
+Chosen option: C
+The answer is C\n\n**Explanation**\nA) red boat is wrong\nB) the old mill is wrong\nD) wrong
+C\n\nA) no\nB) no
+A. a red boat: no.\nB. the old mill: no.\nC. three dogs: yes.\nD. Captain Dagby: no.\n\nSo the best match is C.
+A. a red boat: no.\nB. the old mill: no.\nC. three dogs: yes.\nD. Captain Dagby: no.\n\nC
+... which corresponds to option C.
+This matches option C.
+This corresponds to choice (C).
+The text supports option C.
+Only option C fits.
+Hence option C.
+Hence, option (C) is correct
+The answer is therefore option C: three dogs.
+Answer: C**
+Answer: ** C **
+**Answer**: **C. three dogs**
+Answer:\n\n```\nC\n```
+```\nAnswer: C\n```
+Answer: X = C
+Answer: X: C
+Answer: [C]. three dogs
+The answer is C. Captain Dagby is not named.
+The answer is "C. three dogs".
+The answer is three dogs (C).
+Answer: three dogs (C)
+Answer: three dogs. (Option C)
+three dogs (option C)
+A is wrong, the answer is C.
+I think C is correct.
+The answer is clear: C
+The answer is clearly: C
+The answer is clearly C
+I am confident the answer is C
+Given this, the best option would be: **C**
+I would answer C.
+I'd answer (C)
+My pick: C
+The answer to the question "What is it?" is C.
+Therefore, the most suitable option is (C).
+The correct statement is C.
+Solution\nC
+Answer: C</answer>
+<|assistant|>Answer: C
+assistant\n\nAnswer: C
+Answer：（C）
+The answer is 'C'.
+the correct answer is c) three dogs
+(C)\n\nExplanation: A red boat isn't mentioned.
+C.\nA. is wrong because ...
+Answer: (C)three dogs
+ANSWER IS C
+Answer: C / three dogs
+Answer: C | three dogs
+Answer: C => three dogs
+Answer: **C**: three dogs
+Answer: *C. three dogs*.
+So, the correct answer is:\n\n**Answer: C**
+It's option C.
+That's C.
+I'll go with C.
+I'm choosing C
+Let's go with C
+Choose C
+Select (C).
+Pick: C
+Answer = (C)
+Letter: C
+The letter of the correct option is C.
+The letter is C
+The answer is not B, it is C.
+Not B. Answer: C
 """
 
 A = r"""
@@ -312,6 +434,10 @@ The boat is red.\nA
 Answer: A is right
 The answer is A as the boat is red.
 Answer: A\nA dog was heard later.
+A: a red boat
+The answer is A: a red boat
+Answer: a red boat (A)
+the answer is a
 """
 
 B = r"""
@@ -326,6 +452,7 @@ The answer is A? No: the answer is B.
 I choose B, since A dog is not named.
 It can't be A or C. It is B.
 C is not correct. B is correct.
+The correct answer is **B. the old mill**.
 """
 
 D = r"""
@@ -337,6 +464,19 @@ The answer is D. It cannot be C
 The captain did it.\nD. Captain Dagby
 Both statements fit the captain: D is the answer
 D is the right one
+Answer: C?\nAnswer: D?\nI don't know
+The answer is D, Captain Dagby. Not C.
+Answer: D. Not C
+**D**\n\nThe answer cannot be C because ...
+D is correct, while C is wrong
+While C is plausible, the correct answer is D.
+Although C might seem the right answer, D is correct.
+C might be the right answer, but D is better supported. Answer: D
+I first thought C is correct. But D is correct.
+Answer (D)
+The answer is option D, because C is not the right choice.
+D. Because C is not correct
+Answer: D\n\nWhy not C? C is the best answer only if the dogs barked.
 """
 
 # Nothing explicit, or too much: no letter, whatever the words.
@@ -425,6 +565,74 @@ Plan B was dropped.
 Vitamin C was taken.
 At 5 a. m. they left
 In Appendix D the list goes on
+The answer lies in A major.
+I
+I am not sure. A dog or B dog.
+As an AI, I cannot answer.
+A good guess would be the mill.
+A person answered. The answer: a person.
+I can't determine the answer. A is plausible, B as well.
+Answer: D or C
+It could be A.
+It might be C.
+Answer: Cannot be determined
+Answer: Unknown
+Answer: C and D
+Answer: All of the above
+Answer: not enough information
+Answer: Both B and C
+I would not choose C.
+I would rule out C.
+The answer is not (C).
+Answer: not C
+It is not C.
+It's not A, B or D.
+The least likely answer is C.
+The answer is A little-known captain
+answer: a man called Dagby
+Answer: A man called Dagby
+Answer: A.B. Dagby
+Answer: I
+Answer: C. S. Lewis
+Answer: D-Day
+Answer: B. J. Hunter
+The answer is A's dog
+The wrong answer is C.
+The incorrect option is C
+C is not the right answer.
+C is the wrong answer
+C isn't correct
+Which is the best answer? A, B, C or D?
+Answer: A, B, C, or D
+Answer: <letter>
+Answer: A/C
+The question asks which letter. Answer: X.
+Answer: The answer is not given.
+I'd eliminate C, leaving A, B, D
+We choose a person.
+They choose A boat
+So a dog barked
+So I cannot tell.
+Therefore, a mill
+It is a boat
+It's a dog
+Is C correct? No. D is.
+So B is wrong.
+Therefore, A is not supported.
+I think B is incorrect.
+So A is out, B is out.
+The passage does not support option C.
+Nothing supports option C.
+Option A: no boat.\nOption B: no mill.\nOption C: dogs are there.\nOption D: the captain is dead.
+Option A - no boat.\nOption B - no mill.\nOption C - dogs are there.\nOption D - the captain is dead.
+Option A is supported by line 1. Option B is not.
+If A is correct, then the boat...
+I don't think it's C.
+I don't think C is right.
+Answer: three dogs (B)
+Answer: the dogs (C)
+It is more likely C than D.
+Answer: Not B, but C
 """
 
 
@@ -441,7 +649,7 @@ UNPARSED = replies(NOTHING)
 
 
 def test_table_is_a_few_hundred():
-  assert len(TABLE) + len(UNPARSED) >= 300
+  assert len(TABLE) + len(UNPARSED) >= 400
 
 
 @pytest.mark.parametrize('expected,reply', TABLE)

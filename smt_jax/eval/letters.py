@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from smt_jax.eval.prompts import LETTERS
 
 _LEAD = re.compile(
-    r'[\s:=>"\'(\[{<\-–—]{0,12}(?:(?:therefore|thus|clearly|likely|probably|definitely|indeed|simply)\s+)?'
+    r'[\s:=>"\'(\[{<\-–—]{0,12}(?:(?:(?:most|almost)\s+)?(?:therefore|thus|clearly|likely|probably|certainly|definitely|'
+    r'indeed|simply|obviously)[,\s]\s*)?'
     r'(?:(?:the\s+)?(?:(?:correct|right|best|final)\s+)?(?:option|choice|letter|answer)\b[\s:]*)?["\'(\[{<\s]{0,6}',
     re.I)
 # Words that may follow a bare letter; after "a" they show that it is no article.
 _CONNECTIVE = re.compile(
     r'(?:because|since|as|which|based|given|due|so|but|not|is|was|and that|for the reason|according|from|it)\b',
     re.I)
+# After a letter and a space: what says that it is not the answer.
+_REFUSAL = re.compile(
+    r"(?:(?:is|was|are|seems|looks|must be|would be)\s+(?:\w+ly\s+)?(?:not|never|wrong|incorrect|false|out|impossible|"
+    r"unlikely|implausible|contradicted|eliminated|excluded|irrelevant)\b"
+    r"|(?:is|was|does|do|would|could|ca)n't\b|(?:can|does|do|would|could)\s*not\b|contradict|fails?\b)", re.I)
 _SECOND = re.compile(
     r'["\')\]}]{0,4}\s*(?:(?:,|/|&|\+|;)\s*(?:and|or)?|and/or\b|and\b|or\b|\s)\s*(?:also\s+)?(?:(?:option|choice)\s*)?'
     r'(?P<open>["\'(\[]{0,4})(?P<letter>[A-Ja-j])(?P<rest>["\')\]]{0,4}(?=$|[\s.,;:/&]).{0,16})', re.S)
@@ -81,6 +87,8 @@ def _before_words(letter: str, after: str, rest: str, options: Sequence[str]) ->
   following = rest.strip()
   if not following:
     return index(letter, options)
+  if refused(following):
+    return None
   i = index(letter, options)
   own = isinstance(i, int) and _starts_with(following, options[i])
   dash = following[0] in '-–—(["'
@@ -89,6 +97,11 @@ def _before_words(letter: str, after: str, rest: str, options: Sequence[str]) ->
   if letter in 'AaI' or letter.islower() or not isinstance(i, int):
     return None
   return i
+
+
+def refused(following: str) -> bool:
+  """Whether what follows a letter says that it is not the answer."""
+  return bool(_REFUSAL.match(following))
 
 
 def _second(letter: str, after: str, options: Sequence[str]) -> bool:

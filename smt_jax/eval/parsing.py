@@ -30,26 +30,42 @@ class Parsed:
 
 # "answer ... is", "answer:", "correct option is": what stands before a letter that is meant as the answer.
 _SUBJECT = re.compile(
-    r'(?:\banswers?\b|\bans\b|\bsolution\b|\bconclusion\b'
-    r'|\b(?:correct|right|best|final|my|likely|accurate|appropriate|suitable|supported|fitting)\s+'
-    r'(?:option|choice|one|letter|response|selection|statement)\b)', re.I)
+    r'(?:\banswers?\b|\bans\b|\bsolution\b|\bconclusion\b|\bletter\b'
+    r'|\b(?:correct|right|best|final|my|likely|accurate|appropriate|suitable|supported|fitting|chosen|selected|closest)\s+'
+    r'(?:option|choice|one|letter|response|selection|statement|match|fit)\b)', re.I)
 _LINK = re.compile(
     r'(?:\b(?:is|would be|must be|should be|has to be|will be|seems to be|appears to be)\b|:|=|->|→)+', re.I)
-_NEGATION = re.compile(r"\b(?:not|never|cannot|wrong|incorrect|worst|isn't|can't|if)\b|n't\b", re.I)
+_NEGATION = re.compile(r"\b(?:not|never|cannot|wrong|incorrect|worst|least|if)\b|n't\b", re.I)
+_CLAUSE = re.compile(r'[,;:(\n]|\b(?:so|but|and|therefore|thus|hence)\b', re.I)
+# Right before a letter: what leaves open, or denies, that it is the answer.
+_OPEN = re.compile(
+    r"(?:\b(?:if|whether|neither|why|nor|not)|n't|(?:n't|\b(?:not|never|hardly))\s+(?:think|believe|say|mean)"
+    r"(?:\s+that)?)\s*$", re.I)
+_REFUSED = re.compile(
+    r"(?:\b(?:not|never|nothing|no|neither|cannot|nor|less)\b|n't)(?:[^\w.!?;,:\n]+\w+){0,2}[^\w.!?;,:\n]*$", re.I)
 _TAG = re.compile(r'<(?:final_)?answer>|\\(?:boxed|fbox)\s*\{', re.I)
-_LINE = re.compile(r'^[ \t>-]*(?:final )?(?:answer|option|choice)[ \t]+[(\[]?([A-Ja-j])[)\].]*[ \t]*$', re.I | re.M)
+_LINE = re.compile(
+    r'^[ \t>-]*(?:final )?(?:answer|option|choice)(?:[ \t]+|[ \t]*[-–—][ \t]*)[(\[]?([A-Ja-j])[)\].]*[ \t]*$',
+    re.I | re.M)
 _VERDICT = re.compile(
     r'(?<![\w\'])(?P<head>(?:option|choice|answer|letter)\s+)?(?P<open>["\'(\[]{0,4})(?P<letter>[A-Ja-j])["\')\].:]{0,4}\s+'
     r'(?:is|seems|looks|appears|would be|must be|has to be)\s+(?:to be\s+)?'
     r'(?:(?:clearly|definitely|likely|probably|therefore|thus|indeed|obviously|also)\s+)*(?:the\s+)?'
-    r'(?:(?:only|one|most|single)\s+)*'
-    r'(?:correct|right|best|accurate|appropriate|likely|plausible|fitting|answer)\b', re.I)
+    r'(?:(?:only|one|single)\s+)*'
+    r'(?:correct|right|best|answer|most\s+(?:correct|accurate|appropriate|likely|plausible|fitting))\b'
+    r'(?!\s+(?:\w+\s+)?(?:only\s+(?:if|when)|unless)\b)', re.I)
 _WEAK = re.compile(
     r"\b(?:choose|chose|choosing|pick|picking|select|selecting|go with|going with|opt for|leaves|leaving|left with|say|"
     r"(?:it|this|that|which)(?:'s| is| must be| has to be| would be| should be))\b"
     r"(?:\s+(?:only|us with|clearly|therefore|likely))?"
-    r"|(?:^|(?<=[.,;\n]))\s*(?:so|therefore|thus|hence)\b[,:]?", re.I | re.M)
-_LISTED = re.compile(r'^[ \t>*-]*[(\[]?([A-J])[.):\]]+[ \t]*\S', re.M)
+    r"|(?:^|(?<=[.,;\n]))\s*(?:so|therefore|thus|hence|i(?:'d| would|'ll| will) answer|i (?:think|believe|guess)"
+    r"|probably|(?:most )?likely)\b[,:]?"
+    r"|\b(?:only|matche?s|corresponds? to|supports?|points? to|suggests?|favou?rs?|aligns? with|indicates?|is)\s+"
+    r"(?=[\"'(\[]*(?:option|choice|answer)\s)", re.I | re.M)
+_LISTED = re.compile(
+    r'^[ \t>*-]*(?:(?:[Oo]ption|[Cc]hoice)[ \t]+)?[(\[]?([A-J])(?:[.):\]]+|[ \t]+[-–—])[ \t]*\S', re.M)
+_BEHIND_WORDS = re.compile(
+    r'(?P<words>.*\S)\s*[(\[]\s*(?:option|choice|answer)?\s*(?P<letter>[A-J])\s*[)\]][\s.]*', re.I)
 
 
 def parse_choice(text: str, options: Sequence[str]) -> Parsed:
@@ -92,18 +108,23 @@ Found = tuple[int | str, str] | None  # (option index, 'ambiguous' or 'words'; r
 def _explicit(text: str, options: Sequence[str]) -> Found:
   """The last explicit statement of an answer, whatever its form."""
   events: list[tuple[int, int | str, str]] = []  # (position, letter, rule)
+  answered = -1  # the subject that has its letter: "the answer is A: a red boat" states it once
   for link in _LINK.finditer(text):
     start = max(text.rfind('\n', 0, link.start()), link.start() - 90, 0)
     before = re.split(r'[.!?;]\s', text[start:link.start()])[-1]
     subjects = list(_SUBJECT.finditer(before))
-    if not subjects or _NEGATION.search(before[max(0, subjects[-1].start() - 12):]):
+    if not subjects or _negated(before, subjects[-1]):
       continue
+    subject = link.start() - len(before) + subjects[-1].start()
     value = letters.at(text, link.end(), options)
+    if not isinstance(value, int):
+      value = _behind_words(letters.line(text, link.end()), options) or value
     adjoining = ':' in link.group() and not before[subjects[-1].end():].strip(' "\'')
     if value is None and adjoining and _equal(letters.line(text, link.end()), options) is not None:
       value = 'words'
-    if value is not None:
+    if value is not None and not (value == 'words' and subject == answered):
       events.append((link.start(), value, 'explicit'))
+      answered = subject
   for tag in _TAG.finditer(text):
     value = letters.at(text, tag.end(), options)
     if value is not None:
@@ -111,7 +132,7 @@ def _explicit(text: str, options: Sequence[str]) -> Found:
   events += [(m.start(), letters.index(m.group(1), options), 'explicit') for m in _LINE.finditer(text)]
   for m in _VERDICT.finditer(text):
     sure = m['head'] or m['open'] or m['letter'].isupper()
-    if sure and not re.search(r"\b(?:if|whether|neither|why|nor|not|n't)\s*$", text[:m.start()][-12:], re.I):
+    if sure and not _OPEN.search(text[max(0, m.start() - 24):m.start()]):
       events.append((m.start('letter'), letters.index(m['letter'], options), 'explicit'))
   if not events:
     return None
@@ -124,9 +145,24 @@ def _weak(text: str, options: Sequence[str]) -> Found:
   found: Found = None
   for m in _WEAK.finditer(text):
     value = letters.at(text, m.end(), options)
-    if value is not None:
+    if value is not None and not _REFUSED.search(text[max(0, m.start() - 40):m.start()].rsplit('\n', 1)[-1]):
       found = value, 'weak'
   return found
+
+
+def _negated(before: str, subject: re.Match[str]) -> bool:
+  """Whether a clause speaks of another answer than its own: "the least likely answer is", "if the answer were"."""
+  clause = max((m.end() for m in _CLAUSE.finditer(before, 0, subject.start())), default=0)
+  return bool(_NEGATION.search(before, max(clause, subject.start() - 24)))
+
+
+def _behind_words(line: str, options: Sequence[str]) -> int | str | None:
+  """"three dogs (C)": the letter where it is that of the words, 'ambiguous' where it is another one's."""
+  m = _BEHIND_WORDS.fullmatch(line) if len(line) < 1000 and line.rstrip(' .')[-1:] in (')', ']') else None
+  named = None if m is None else _equal(m['words'], options)
+  if m is None or named is None:
+    return None
+  return named if letters.index(m['letter'], options) == named else 'ambiguous'
 
 
 def _by_line(text: str, options: Sequence[str]) -> Found:
@@ -137,8 +173,13 @@ def _by_line(text: str, options: Sequence[str]) -> Found:
     alone = re.fullmatch(r'["\'(\[{<\s]*([A-Ja-j])["\')\]}>.:,\s]*', line)
     if alone:
       return letters.index(alone.group(1), options), rule
-    headed = re.match(r'[(\[]?[A-J][.):\]]+\s*\S|[A-J]\s+[-–—]\s', line)
+    behind = _behind_words(line, options)
+    if behind is not None and len(listed) <= 1:
+      return behind, rule
+    headed = re.match(r'(?:(?:option|choice)\s+)?(?:[(\[]?[A-J][.):\]]+\s*\S|[A-J]\s+[-–—]\s)', line, re.I)
     bracketed = rule == 'first line' and re.match(r'[(\[][A-J][)\]]', line)
+    if re.match(r'[(\[]?[A-J][.):\]]+\s', line) and letters.refused(line.split(maxsplit=1)[1]):
+      continue
     if (headed or bracketed or letters.before_option(line, options)) and len(listed) <= 1:
       value = letters.at(line, 0, options)
       if value is not None:
