@@ -190,7 +190,9 @@ def test_near_misses_hold_the_known_traps():
   cases = judging.near_misses(QUESTIONS[:1])
   assert ('$2207.80', False) in [(a, ok) for _, a, ok in cases]
   assert [ok for _, _, ok in cases] == [True, False, False, False]
-  for question, answer, accepted in judging.near_misses(QUESTIONS):
+  dated = Question('y', (), 'f', 'What was the capex in FY2018 (in USD millions)?', None, '$1577.00')
+  assert (dated, 'In 2015 it was $1577.00.', False) in judging.near_misses([dated])
+  for question, answer, accepted in judging.near_misses([*QUESTIONS, dated]):
     assert by_rule(question, answer) in (None, judging.Verdict(accepted, 'numeric'), judging.Verdict(False, 'yes/no'),
                                          judging.Verdict(accepted, 'text')), answer
 

@@ -39,6 +39,9 @@ CASES = [
      ['93.86', '93.9', '93.86 days', '94'], ['95', '9.386', '131.4']),
     ('AMCOR had $2,018mn', 'What Was the Adjusted EBITDA for FY 2023', ['$2,018mn', '$2.018 billion', '2018 million'],
      ['$2,018bn', '$2,825 million']),
+    ('$2.00', 'What is the dividend? Answer in USD billions.', ['2', '$2.0 billion', '2.01'], ['2.4', '$1.6 billion']),
+    ('5.0%', 'What is the margin?', ['5%', '5.0%', '5.04%'], ['5.4%', '4.6%']),
+    ('$0.40', 'What was the dividend per share?', ['40 cents', '$0.40', '0.4'], ['4 cents', '40']),
     ('0.2%', MARGIN, ['0.2%', '0.24%', '0.16%', '0.002'], ['0.3%', '0.1%', '2%', '-0.2%', '0.28%']),
 ]
 
@@ -59,6 +62,16 @@ def test_other_figure(gold, question, answer):
     ('0.66', 'either 0.66 or 0.7')])
 def test_undecided(gold, answer):
   assert compare(gold, answer, RATIO) is None
+
+
+@pytest.mark.parametrize('answer,decided', [
+    ('In FY2017 it was 1577.', None), ('1577 (2017)', None), ('For FY17: $1,577 million', None),
+    ('2016 and 2017: 1577', None), ('In FY2018 it was 1577.', True), ('FY18: 1577', True),
+    ('1577, up from 1373 in 2017 to 2018', None),
+    ('It was 1577 for the year ended December 31, 2018, after 2017', True), ('In 2018: 1373', False)])
+def test_a_figure_of_another_year_is_left_to_the_judge(answer, decided):
+  assert compare('$1577.00', answer, CAPEX) is decided
+  assert compare('$1577.00', '1577', CAPEX) is True and compare('0.66', 'In 2017: 0.66', RATIO) is True
 
 
 @pytest.mark.parametrize('text,values', [

@@ -1,8 +1,8 @@
 """Verdicts on answers without options: rules first, then a language model as judge, and a check of that judge.
 
 A judge is any reader (an endpoint or a local checkpoint). Before its verdicts count it has to tell answers that are
-right from near misses (gold times 1.4, flipped sign, wrong scale, another question's answer): judges are known to
-accept such answers even when they hold the gold.
+right from near misses (gold times 1.4, flipped sign, wrong scale, wrong year, another question's answer): judges are
+known to accept such answers even when they hold the gold.
 """
 
 import dataclasses
@@ -118,6 +118,8 @@ def near_misses(questions: Sequence[Question]) -> list[tuple[Question, str, bool
       cases += [(q, gold.replace(_number(gold), _format(figure.plain * 1.4)), False),
                 (q, '-' + shown if figure.plain > 0 else shown.lstrip('-'), False),
                 (q, gold.replace(_number(gold), _format(figure.plain * 1000)), False)]
+      if asked := numeric.named_years(q.question):
+        cases.append((q, f'In {min(asked) - 3} it was {gold}.', False))
     else:
       other = str(questions[(i + 1) % len(questions)].answer)
       if letters.words(other) != letters.words(gold):

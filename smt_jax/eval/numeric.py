@@ -7,6 +7,7 @@ Rules, stated so that a verdict can be checked by hand:
   * A percentage equals the ratio (65.4% and 0.654) and, where the other side has no percent sign, the bare number
     (65.4); basis points are hundredths of a percent.
   * The sign counts; "(123)" and "decreased by 123" are negative, a loss or decline stated in words too.
+  * An answer that names years, but none of those in the question, is left to the judge: it may be another year's.
   * Years, dates, form names and enumerations are no figures. Where several figures are left, the one after the last
     "=" or the only one decides; otherwise nothing is decided here.
 """
@@ -16,9 +17,10 @@ import re
 
 RELATIVE_TOLERANCE = 0.005
 
-_SCALES = {'thousand': 1e3, 'thousands': 1e3, 'k': 1e3, 'million': 1e6, 'millions': 1e6, 'mn': 1e6, 'mm': 1e6, 'm': 1e6,
-           'billion': 1e9, 'billions': 1e9, 'bn': 1e9, 'b': 1e9, 'trillion': 1e12, 'trillions': 1e12, 'tn': 1e12}
-_WORD = r'thousands?|millions?|billions?|trillions?|mn|mm|bn|tn'
+_SCALES = {'cent': 1e-2, 'cents': 1e-2, 'thousand': 1e3, 'thousands': 1e3, 'k': 1e3, 'million': 1e6, 'millions': 1e6,
+           'mn': 1e6, 'mm': 1e6, 'm': 1e6, 'billion': 1e9, 'billions': 1e9, 'bn': 1e9, 'b': 1e9, 'trillion': 1e12,
+           'trillions': 1e12, 'tn': 1e12}
+_WORD = r'cents?|thousands?|millions?|billions?|trillions?|mn|mm|bn|tn'
 _FIGURE = re.compile(
     rf'(?<![\w.])(?P<paren>\((?=[\s$€£]*[\d.]+[\d,.]*\s*(?:%|{_WORD}|[kmb])?\s*\)))?\s*(?P<minus>[-–−]\s*)?'
     r'(?P<currency>(?:US|USD|EUR|GBP)?\s?[$€£]|USD|EUR|GBP)?\s*(?P<minus2>[-–−])?\s*'
@@ -31,6 +33,9 @@ _NEGATIVE = re.compile(
 _UNIT_ASKED = re.compile(
     r'\b(?:in|units? of)\s+(?:the\s+)?(?:usd|us\s?\$|u\.s\. dollars?|us dollars?|dollars?|\$|eur|gbp)?\s*'
     r'(thousands|millions|billions|trillions)\b', re.I)
+_YEAR = re.compile(
+    rf'(?<![\w.,$-])(?:FY\s?)?(?P<year>(?:19|20)\d\d)(?!\w|[.,]\d|\s*(?:{_WORD}|%|percent))'
+    r"|\bFY\s?'?(?P<short>\d\d)\b", re.I)
 _PERCENT_ASKED = re.compile(r'\bas a %|\bpercent|% (?:of|margin|change)|\bin %', re.I)
 
 
@@ -56,7 +61,7 @@ def figures(text: str) -> list[Figure]:
       continue
     digits = m['number'].replace(',', '')
     value = float(digits)
-    decimals = len(digits.split('.')[1].rstrip('0')) if '.' in digits else 0
+    decimals = len(digits.split('.')[1]) if '.' in digits else 0
     negative = bool(m['minus'] or m['minus2'] or m['paren'])
     if m['minus'] and re.search(r'\d\s*$', text[:m.start('minus')]):
       negative = bool(m['minus2'])  # "5 - 3", "2019-2021": no sign
@@ -98,7 +103,7 @@ def compare(gold: str, answer: str, question: str = '') -> bool | None:
   if wanted is None:
     return None
   given = figures(answer)
-  if not given:
+  if not given or _other_year(question, answer):
     return None
   if len(given) > 1:
     after_equals = [f for f in given if re.search(r'[=≈]\s*[-(]?\s*[$€£]?\s*[\d.,]+\s*\S*$', answer[:f.end])]
@@ -110,6 +115,16 @@ def compare(gold: str, answer: str, question: str = '') -> bool | None:
     elif {round(f.value, 9) for f in given} != {round(same[0].value, 9)}:
       return None
   return _equal(wanted, given[-1], answer, question)
+
+
+def named_years(text: str) -> set[int]:
+  """The calendar and fiscal years that a text names: 2018 for "2018", "FY2018" and "FY18"."""
+  return {int(m['year'] or f'20{m["short"]}') for m in _YEAR.finditer(text)}
+
+
+def _other_year(question: str, answer: str) -> bool:
+  asked, said = named_years(question), named_years(answer)
+  return bool(asked and said and not asked & said)
 
 
 def _equal(gold: Figure, given: Figure, answer: str, question: str) -> bool:
