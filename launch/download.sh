@@ -97,8 +97,8 @@ benchmark() {  # benchmark NAME REPOSITORY REVISION
       for name in financebench_open_source.jsonl financebench_document_information.jsonl; do
         github "$2" "$3" "data/$name" "$to/$name"
       done
-      if [ -n "$DRY_RUN" ]; then echo "# and every filing that financebench_document_information.jsonl names"; return; fi
-      sed -n 's/.*"doc_name": *"\([^"]*\)".*/\1/p' "$OUT/$to/financebench_document_information.jsonl" | sort -u |
+      if [ -n "$DRY_RUN" ]; then echo "# and every filing that these two files name"; return; fi
+      grep -oh '"doc_name": *"[^"]*"' "$OUT/$to"/*.jsonl | sed 's/.*"\([^"]*\)"$/\1/' | sort -u |
         while read -r name; do github "$2" "$3" "pdfs/$name.pdf" "$to/pdfs/$name.pdf"; done ;;
   esac
 }

@@ -31,11 +31,13 @@ def github(tmp_path):
   files = {
       f'nyu-mll/quality/{QUALITY}/data/v1.0.1/QuALITY.v1.0.1.zip': b'zip' * 1000,
       'kbressem/LongHealth/main/data/benchmark_v5.json': b'{}',
-      'patronus-ai/financebench/main/data/financebench_open_source.jsonl': b'{}\n',
+      'patronus-ai/financebench/main/data/financebench_open_source.jsonl':
+          b'{"doc_name": "C_2020_10K", "evidence": [{"doc_name": "C_2020_10K"}]}\n',
       'patronus-ai/financebench/main/data/financebench_document_information.jsonl':
           b'{"doc_name": "A_2022_10K", "x": 1}\n{"doc_name": "B_2023"}\n{"doc_name": "A_2022_10K"}\n',
       'patronus-ai/financebench/main/pdfs/A_2022_10K.pdf': b'%PDF a',
-      'patronus-ai/financebench/main/pdfs/B_2023.pdf': b'%PDF b'}
+      'patronus-ai/financebench/main/pdfs/B_2023.pdf': b'%PDF b',
+      'patronus-ai/financebench/main/pdfs/C_2020_10K.pdf': b'%PDF c'}  # asked about, described nowhere
   for name, content in files.items():
     path = tmp_path / 'github' / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +52,7 @@ def test_benchmarks_with_checksums(tmp_path, github):
   assert done.returncode == 0, done.stderr
   names = ['quality/QuALITY.v1.0.1.zip', 'longhealth/benchmark_v5.json', 'financebench/financebench_open_source.jsonl',
            'financebench/financebench_document_information.jsonl', 'financebench/pdfs/A_2022_10K.pdf',
-           'financebench/pdfs/B_2023.pdf']
+           'financebench/pdfs/B_2023.pdf', 'financebench/pdfs/C_2020_10K.pdf']
   lines = (out / 'checksums.sha256').read_text().splitlines()
   assert sorted(lines) == sorted(f'{sha256(out / "benchmarks" / n)}  benchmarks/{n}' for n in names)
   assert 'warning: patronus-ai/financebench has no data/' in done.stderr and 'quality has no' not in done.stderr

@@ -174,9 +174,26 @@ def test_zip_and_several_files(tmp_path):
   assert {d.id for d in read(whole).documents} == expected
   assert {d.id for d in read(f'{tmp_path / TRAIN},{tmp_path / DEV}').documents} == expected
   assert {d.id for d in read(tmp_path / '*stripped*').documents} == expected
+  downloads = tmp_path / 'downloads'
+  downloads.mkdir()
+  (downloads / whole.name).write_bytes(whole.read_bytes())
+  assert {d.id for d in read(downloads).documents} == expected  # the folder that launch/download.sh makes
   whole.write_bytes(whole.read_bytes()[:-30])
   with pytest.raises(UserError, match='cannot be read as a zip'):
     read(whole)
+
+
+@pytest.mark.parametrize('method', [zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED])
+def test_a_zip_damaged_in_the_middle_is_refused(tmp_path, method):
+  path = tmp_path / 'QuALITY.zip'
+  with zipfile.ZipFile(path, 'w', method) as z:
+    z.writestr(TRAIN, '\n'.join(json.dumps(quality_row(str(n), article=f'Text {n}. ' * 50)) for n in range(40)))
+  data = bytearray(path.read_bytes())
+  for at in range(200, 230):
+    data[at] ^= 0x5A
+  path.write_bytes(bytes(data))
+  with pytest.raises(UserError, match='damaged'):
+    read(path)
 
 
 def test_a_malformed_line_inside_the_zip_names_member_and_line(tmp_path):

@@ -5,6 +5,7 @@ import io
 import pathlib
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -48,8 +49,8 @@ def split_of(name: str) -> str | None:
 def choose(source: str) -> Chosen:
   """The files to read.
 
-  A folder or zip gives its train and dev files, stripped ones before HTML, and any other `.jsonl`; files named one by
-  one are read as they are.
+  A folder or zip gives its train and dev files, stripped ones before HTML, and any other `.jsonl`; a folder without
+  such files gives those of the zip in it. Files named one by one are read as they are.
 
   Raises:
     UserError: nothing to read; only the unlabelled test split.
@@ -60,7 +61,11 @@ def choose(source: str) -> Chosen:
   for path in paths:
     if path.is_dir():
       found = [Member(p) for p in sorted(path.rglob('*')) if p.is_file() and not p.name.startswith('.')]
-      files += _best(path, [m for m in found if split_of(m.name) or '.jsonl' in m.name], notes)
+      usable = [m for m in found if split_of(m.name) or '.jsonl' in m.name]
+      zips = [m.path for m in found if m.path.suffix == '.zip' and 'quality' in m.name.lower()]
+      for archive in [] if usable else zips:  # as it was downloaded
+        usable += _zip_members(archive)
+      files += _best(path, usable, notes)
     elif path.suffix == '.zip':
       files += _best(path, _zip_members(path), notes)
     elif split_of(path.name) == 'test':
@@ -123,7 +128,7 @@ def _read(member: Member) -> Iterator[tuple[int, dict[str, Any]]]:
   try:
     with zipfile.ZipFile(member.path) as z, z.open(member.inside) as raw:
       yield from parse_jsonl(io.TextIOWrapper(raw, encoding='utf-8', errors=INVALID_BYTES), str(member))
-  except zipfile.BadZipFile as e:
+  except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as e:
     raise UserError(f'{member}: damaged inside the zip ({e}); was the download complete?') from None
 
 
