@@ -30,6 +30,16 @@ THINKING = (  # the last answer gets an empty thought, earlier ones lose theirs,
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}"
     "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\n\n</think>\n\n' }}{% endif %}"
     "{% endif %}")
+LLAMA31 = (  # the parts of Llama 3.1's that matter here: a system turn with a date, trimmed words, turns ended by eot
+    "{{- bos_token }}{%- if not date_string is defined %}{%- set date_string = '26 Jul 2024' %}{%- endif %}"
+    "{%- if messages[0]['role'] == 'system' %}{%- set system = messages[0]['content'] | trim %}"
+    "{%- set messages = messages[1:] %}{%- else %}{%- set system = '' %}{%- endif %}"
+    "{{- '<|im_start|>system\n\nCutting Knowledge Date: December 2023\nToday Date: ' + date_string + '\n\n' }}"
+    "{{- system + '<|im_end|>' }}"
+    "{%- for m in messages %}{{- '<|im_start|>' + m['role'] + '\n\n' + m['content'] | trim + '<|im_end|>' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\n\n' }}{%- endif %}")
+CLOCK = LLAMA31.replace("'26 Jul 2024'", "strftime_now('%d %b %Y')")  # as Llama 3.2's has it
 REFUSING = "{{ raise_exception('roles must alternate') }}"
 
 
@@ -54,6 +64,8 @@ def learned(tokenizer, messages, **kwargs) -> list[str]:
     (TRIMMING, ['ken lu.<|im_end|>', 'mor.<|im_end|>']),
     (THINKING, ['ken lu.<|im_end|>', 'mor.<|im_end|>']),
     (GENERATION, ['ken lu.<|im_end|>', 'mor.<|im_end|>']),
+    (LLAMA31, ['ken lu.<|im_end|>', 'mor.<|im_end|>']),
+    (CLOCK, ['ken lu.<|im_end|>', 'mor.<|im_end|>']),
     (None, [' ken lu.<|im_end|>', ' mor.<|im_end|>']),
 ])
 def test_loss_lies_on_the_answers_and_their_ends(tmp_path, template, answers):
@@ -136,6 +148,14 @@ def test_complaints_name_the_place(tmp_path, template, bad, message):
   with pytest.raises(UserError) as e:
     Renderer(tokenizer_with(tmp_path, template))([bad], ['f:7'])
   assert str(e.value).startswith(message)
+
+
+@pytest.mark.parametrize('template', [LLAMA31, CLOCK, CLOCK.replace('if not date_string is defined', 'if true')])
+def test_a_template_with_a_date_gives_the_same_text_every_day(tmp_path, template):
+  text = prompt_text(tokenizer_with(tmp_path, template), ONE[:1])
+  assert 'Today Date: 26 Jul 2024' in text and text.startswith('<s><|im_start|>system') and text.count('<s>') == 1
+  ids = Renderer(tokenizer_with(tmp_path, template))([record(TWO)], ['f:1'])[0][0]
+  assert list(ids).count(1) == 1  # one BOS, the template's own
 
 
 def test_qwen3s_own_template(tmp_path, test_data):

@@ -5,6 +5,7 @@
 * `messages`: the tokenizer's chat template with thinking off; the loss lies on the assistant's turns up to and with
   the token that ends each. Where the template marks them with {% generation %}, those marks hold; otherwise the turns
   are located by rendering the conversation a second time with placeholders for the assistant's words.
+* Dates that a template would take from the clock are one fixed date.
 * `messages` with a tokenizer that has no chat template (base models): `PLAIN_TEMPLATE`.
 """
 
@@ -33,6 +34,11 @@ PLAIN_TEMPLATE = (
 
 _START, _END = '\U000f5a01', '\U000f5a02'  # private-use characters: no text holds them
 _GENERATION = re.compile(r'\{%(-?)\s*(end)?generation\s*(-?)%\}')
+
+# Llama's templates write today's date into every conversation; training and evaluation would differ by the day. This is
+# what Llama 3.1's own template has where it is given no date.
+_DATE = '26 Jul 2024'
+_CLOCK = re.compile(r'\bstrftime_now\([^()]*\)')
 
 Span = tuple[int, int]
 
@@ -193,8 +199,8 @@ def _mark(match: re.Match[str]) -> str:
 def _apply(tokenizer: Any, template: str, messages: Sequence[dict[str, str]], thinking: bool = False,
            add_generation_prompt: bool = False) -> str:
   return tokenizer.apply_chat_template(
-      list(messages), chat_template=template, tokenize=False, add_generation_prompt=add_generation_prompt,
-      enable_thinking=thinking)
+      list(messages), chat_template=_CLOCK.sub(repr(_DATE), template), tokenize=False,
+      add_generation_prompt=add_generation_prompt, enable_thinking=thinking, date_string=_DATE)
 
 
 def _take_marks(marked: str) -> tuple[str, list[Span]]:
