@@ -137,6 +137,9 @@ def _refuse_what_we_lack(raw: dict[str, Any], where: str) -> None:
       raise UserError(f'{where}: {key}=true is not supported: the model has no such bias')
   if raw.get('use_sliding_window') or 'sliding_attention' in (raw.get('layer_types') or ()):
     raise UserError(f'{where}: sliding-window attention is in use, which is not supported')
+  other = [t for t in raw.get('layer_types') or () if t != 'full_attention']
+  if other:
+    raise UserError(f'{where}: layer_types holds {other[0]!r}, which is not supported; expected full_attention alone')
   for key in ('num_experts', 'num_local_experts', 'n_routed_experts'):
     if raw.get(key):
       raise UserError(f'{where}: {key}={raw[key]}: mixture-of-experts models are not supported')

@@ -84,6 +84,7 @@ def test_both_versions_of_a_configuration_mean_the_same():
     ({'mlp_bias': True}, 'mlp_bias=true'),
     ({'use_sliding_window': True}, 'sliding-window'),
     ({'layer_types': ['full_attention', 'sliding_attention']}, 'sliding-window'),
+    ({'layer_types': ['full_attention', 'chunked_attention']}, "layer_types holds 'chunked_attention'"),
     ({'num_local_experts': 8}, 'num_local_experts=8'),
     ({'hidden_act': 'gelu'}, "hidden_act='gelu'"),
     ({'quantization_config': {'quant_method': 'fp8'}}, r'quantised weights \(fp8\)'),
