@@ -12,6 +12,7 @@ from tqdm import tqdm
 from data_gen.errors import UserError
 from data_gen.jsonl import read_jsonl
 from data_gen.schema import Document, Question, Record, from_row, read_rows
+from data_gen.text import load_tokenizer
 from smt_jax.eval import prompts
 from smt_jax.eval.judging import Judge
 from smt_jax.eval.reader import Reader
@@ -40,11 +41,12 @@ def run(values: Mapping[str, Any]) -> list[dict[str, Any]]:
   few_shot = _examples(f)
   judge = _judge(f)
   results = []
+  lazy = _Lazy(f, documents)
   for name, one in zip(names, settings, strict=True):
     out = pathlib.Path(f['out'])
     if len(names) > 1:
       out = out / f'step_{name.rsplit("@", 1)[1]}'
-    retrieve = _Lazy(f, documents).retrieve if one.rag else None
+    retrieve = lazy.retrieve if one.rag else None
     reader = cast(Reader, _LazyReader(f, name))
     with _Bar(one) as bar:
       result = evaluate(one, questions, documents, reader, out, retrieve=retrieve, judge=judge, few_shot=few_shot,
@@ -88,8 +90,8 @@ def _settings(f: Mapping[str, Any], name: str) -> Settings:
       f['benchmark'], f['arm'], f['mode'], f['scoring'], f['samples'], f['permutations'], f['temperature'], f['top_p'],
       f['max_new_tokens'], rag if f['mode'] == 'rag' else None, f['few_shot'],
       f['distractors'], f['plain'], f['limit'], f['seed'], name,
-      {key: f[key] for key in ('dtype', 'search_in', 'few_shot_questions', 'judge_endpoint', 'judge_model',
-                               'judge_checkpoint')})
+      {key: f[key] for key in ('dtype', 'search_in', 'chunk_tokenizer', 'few_shot_questions', 'judge_endpoint',
+                               'judge_model', 'judge_checkpoint')})
 
 
 def training_facts(name: str) -> dict[str, Any]:
@@ -152,22 +154,40 @@ def read_corpus(pattern: str) -> list[Document]:
   return out
 
 
+def chunk_tokenizer(unit: str, folder: str, checkpoint: str) -> Any:
+  """The tokenizer that measures chunks: the named folder's, else the reader's; None for chunks in characters.
+
+  Raises:
+    UserError: chunks in tokens with neither.
+  """
+  if unit != 'tokens':
+    return None
+  if not (folder or checkpoint):
+    raise UserError('--chunk_tokenizer: expected a folder with the tokenizer to count --chunk_unit=tokens with')
+  if folder:
+    return load_tokenizer(folder)
+  from smt_jax import loading
+  return loading.open_tokenizer(loading.find(checkpoint))
+
+
 class _Lazy:
-  """The index is built when the first question is searched for."""
+  """Searches once, when it is first asked to: every step of a work directory reads the same chunks."""
 
   def __init__(self, f: Mapping[str, Any], documents: Sequence[Document]):
     self._f, self._documents = f, documents
+    self._asked: tuple[str, ...] | None = None
+    self._found: Any = None
 
   def retrieve(self, questions: Sequence[Question]) -> Any:
-    f = self._f
-    corpus = read_corpus(f['search_in']) if f['search_in'] else self._documents
-    tokenizer = None
-    if f['chunk_unit'] == 'tokens':
-      from smt_jax import loading
-      tokenizer = loading.open_tokenizer(loading.find(f['checkpoint']))
-    rag = Rag(corpus, _settings(f, '').rag or RagSettings(), cache_dir=pathlib.Path(f['out']) / 'embeddings',
-              tokenizer=tokenizer)
-    return rag.retrieve(questions)
+    asked = tuple(q.id for q in questions)
+    if asked != self._asked:
+      f = self._f
+      corpus = read_corpus(f['search_in']) if f['search_in'] else self._documents
+      tokenizer = chunk_tokenizer(f['chunk_unit'], f['chunk_tokenizer'], f['checkpoint'])
+      rag = Rag(corpus, _settings(f, '').rag or RagSettings(), tokenizer=tokenizer,
+                cache_dir=f['embeddings'] or pathlib.Path(f['out']) / 'embeddings')
+      self._asked, self._found = asked, rag.retrieve(questions)  # index and its models are let go
+    return self._found
 
 
 class _LazyReader:

@@ -1,5 +1,6 @@
 """The tuning sweep with a reader who knows exactly what it is shown."""
 
+import dataclasses
 import json
 import pathlib
 import subprocess
@@ -59,6 +60,43 @@ def squeeze(text):
   return ' '.join(text.split())
 
 
+class Cold(KnownReader):
+  """Right above a temperature of 0.2, wrong below."""
+
+  def complete(self, prompts, keys, sampling, done):
+    self.warm, self.samples = sampling.temperature > 0.2, sampling.samples
+    super().complete(prompts, keys, sampling, done)
+
+  def choose(self, question, options):
+    right = options.index(question.options[question.answer].strip())
+    return right if self.warm else (right + 1) % len(options)
+
+
+def test_temperatures_are_tried_with_the_best_setting(prepared, tmp_path):
+  base = Settings('world', 'tuning', 'rag', rag=RagSettings())
+  reader = Cold(prepared.questions)
+  settings = list(grid(RagSettings(), (512,), (1, 2), ('best_last',)))
+  trials = tune(prepared.questions, prepared.documents, settings, tmp_path, settings=base, reader=reader,
+                temperatures=(0.1, 0.3), samples=2)
+  assert [(t.temperature, t.score) for t in trials[:1]] == [(0.3, 1.0)] and len(trials) == 4
+  assert {t.score for t in trials[1:]} == {0.0} and trials[0].settings == trials[1].settings and reader.samples == 2
+  assert json.loads((tmp_path / 'tuning.json').read_text())['trials'][0]['temperature'] == 0.3
+  with pytest.raises(UserError, match='--temperatures=-1'):
+    tune(prepared.questions, prepared.documents, settings, tmp_path, settings=base, reader=reader, temperatures=(-1,))
+
+
+def test_the_fifth_is_that_of_all_documents_even_where_some_are_missing(prepared, tmp_path):
+  groups = sorted(split_for_tuning(prepared.questions)[0], key=lambda q: q.group)
+  first = groups[0].group
+  gone = [dataclasses.replace(q, metadata=q.metadata | {'filing_missing': True}) if q.group != first else q
+          for q in prepared.questions]
+  tune(gone, prepared.documents, [RagSettings()], tmp_path, measure='recall')
+  assert json.loads((tmp_path / 'tuning.json').read_text())['groups'] == [first]
+  none = [dataclasses.replace(q, metadata={'filing_missing': True}) for q in prepared.questions]
+  with pytest.raises(UserError, match='holds no document of the fifth'):
+    tune(none, prepared.documents, [RagSettings()], tmp_path / 'none', measure='recall')
+
+
 def test_an_interrupted_sweep_goes_on(prepared, tmp_path):
   settings = list(grid(RagSettings(), (512,), (1, 2), ('best_last',)))
   base = Settings('world', 'tuning', 'rag', rag=RagSettings())
@@ -101,6 +139,8 @@ def test_the_program(tmp_path):
                         capture_output=True)
   assert done.returncode == 0, done.stderr
   assert done.stdout.splitlines()[-1].startswith('best: --chunk_size=') and '--top_k=8' in done.stdout.splitlines()[-1]
-  for wrong, message in ((['--top_ks=0'], 'error: --top_ks=0: expected whole numbers'), ([], 'error: --checkpoint:')):
+  for wrong, message in ((['--top_ks=0'], 'error: --top_ks=0: expected whole numbers'), ([], 'error: --checkpoint:'),
+                         (['--temperatures=warm'], 'error: --temperatures=warm: expected numbers'),
+                         (['--measure=recall', '--chunk_unit=tokens'], 'error: --chunk_tokenizer: expected a folder')):
     done = subprocess.run([*arguments, *wrong], cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 1 and done.stderr.startswith(message) and len(done.stderr.splitlines()) == 1

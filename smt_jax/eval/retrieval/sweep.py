@@ -24,6 +24,7 @@ ORDERS = ('best_last', 'best_first')
 class Trial:
   settings: RagSettings
   score: float
+  temperature: float | None = None  # of the reader; None: as its settings have it
 
 
 def tuning_groups(groups: Iterable[str], fraction: float = 0.2) -> set[str]:
