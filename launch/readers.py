@@ -52,6 +52,9 @@ class EndpointReader:
   def prompt_text(self, messages: Messages) -> str:
     return '\n\n'.join(f'{m["role"]}: {m["content"]}' for m in messages)
 
+  def rendering(self, messages: Messages) -> dict[str, Any]:
+    return {}  # the endpoint renders
+
   def complete(self, prompts: Sequence[Messages], keys: Sequence[str], sampling: Sampling,
                done: Callable[[int, list[Reply]], None]) -> None:
     asyncio.run(self._complete(prompts, sampling, done))

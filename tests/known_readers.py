@@ -30,6 +30,9 @@ class KnownReader:
   def prompt_text(self, messages):
     return '\n'.join(m['content'] for m in messages)
 
+  def rendering(self, messages):
+    return {}
+
   def _options(self, messages):
     return [m.group(1) for m in re.finditer(r'^[A-J]\. (.*)$', messages[-1]['content'], re.M)]
 

@@ -13,6 +13,7 @@ from eval_checkpoint import make_checkpoint
 
 from data_gen.jsonl import read_jsonl, write_jsonl
 from data_gen.schema import Document, Question, to_row
+from data_gen.text import load_tokenizer
 from launch import evaluation
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -52,6 +53,10 @@ def test_command_compare_and_errors(tmp_path, checkpoint):
       checkpoint=str(checkpoint), mode='rag', chunk_size=80, top_k=2, scoring='logprob', out=f'{tmp_path}/b'))
   results = json.loads((tmp_path / 'b' / 'results.json').read_text())
   assert results['parse_rate'] == 1 and results['retrieval']['n_questions'] == 8
+  tokenizer = load_tokenizer(checkpoint)
+  first = next(row for _, row in read_jsonl(tmp_path / 'b' / 'items.jsonl'))
+  assert tokenizer.decode(results['rendering']['prompt_ids']) == first['prompt']
+  assert results['rendering']['end_ids'] and len(results['rendering']['chat_template_sha256']) == 64
   out = command('compare', f'--a={tmp_path}/a', f'--b={tmp_path}/b', f'--out={tmp_path}/c.json').stdout
   compared = json.loads((tmp_path / 'c.json').read_text())
   accuracy = json.loads((tmp_path / 'a' / 'results.json').read_text())['accuracy']['strict']

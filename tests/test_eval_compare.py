@@ -8,10 +8,12 @@ import pytest
 from known_readers import KnownReader
 
 from data_gen.errors import UserError
+from data_gen.jsonl import write_json
 from data_gen.schema import Question
 from smt_jax.eval.compare import compare, table
+from smt_jax.eval.retrieval.sweep import split_for_tuning
 from smt_jax.eval.runner import evaluate
-from smt_jax.eval.runs import find_runs, read_run
+from smt_jax.eval.runs import find_runs, read_overlap, read_run
 from smt_jax.eval.settings import Settings
 
 
@@ -52,6 +54,32 @@ def test_difference_is_the_difference_of_accuracies(tmp_path):
   back = compare([b], [a])
   assert back.difference.estimate == pytest.approx(-expected) and back.verdict() == 'smt is significantly better'
   assert 'smt' in table([c]) and f'{100 * expected:+.1f}' in table([c])
+
+
+def test_documents_kept_back_and_questions_without_overlap(tmp_path):
+  a, b = run(tmp_path / 'a', 'smt', 0.8, 1), run(tmp_path / 'b', 'rag', 0.6, 2)
+  tuned, rest = split_for_tuning(questions())
+  assert len({q.group for q in tuned}) == 6
+  for one in (a, b):
+    kept = one.results['kept_back']
+    assert kept['n_questions'] == len(rest) and kept['strict'] == pytest.approx(one.scores([q.id for q in rest]).mean())
+  hit = {q.id for q in rest[:40]} | {'of another benchmark'}
+  c = compare([a], [b], overlap=hit)
+  for name, some in (('kept back', rest), ('without overlap', [q for q in questions() if q.id not in hit])):
+    ids = [q.id for q in some]
+    assert c.parts[name].estimate == pytest.approx((a.scores(ids) - b.scores(ids)).mean()) and c.parts[name].low > -1
+  assert 'without overlap' not in compare([a], [b], overlap={'of another benchmark'}).parts
+  evaluate(Settings('custom', 'few', limit=40), questions(), [], Share(questions(), 0.5), tmp_path / 'few')
+  asked = read_run(tmp_path / 'few').asked.values()  # a limit does not move the fifth
+  assert {r['group'] for r in asked if not r['kept_back']} <= {q.group for q in tuned}
+
+
+def test_overlap_is_read_from_a_decontamination(tmp_path):
+  write_json(tmp_path / 'report.json', {'question_ids_hit': ['q1', 'q2']})
+  assert read_overlap(str(tmp_path)) == {'q1', 'q2'} and read_overlap('') == frozenset()
+  write_json(tmp_path / 'other.json', {'records': 3})
+  with pytest.raises(UserError, match=r'other\.json: field "question_ids_hit" is missing'):
+    read_overlap(f'{tmp_path}/other.json')
 
 
 def test_equal_arms_are_not_significant(tmp_path):

@@ -166,6 +166,20 @@ def test_other_settings_on_the_same_folder_are_refused(tmp_path, change):
   run(tmp_path, Random(qs), qs)
 
 
+def test_other_prompts_under_equal_settings_are_refused(tmp_path):
+  qs = questions()
+
+  def rag(corpus, reader):
+    settings = Settings('custom', 'x', mode='rag', rag=RagSettings(chunk_size=120))
+    return evaluate(settings, qs, documents(), reader, tmp_path, retrieve=Rag(corpus, settings.rag).retrieve)
+
+  with pytest.raises(ConnectionError):
+    rag(documents(), Random(qs, stop_after=5))
+  with pytest.raises(UserError, match=r'log\.jsonl: holds the reply to another prompt for "q0#0"'):
+    rag([dataclasses.replace(d, text=d.text.replace('holds', 'has')) for d in documents()], Random(qs))
+  assert rag(documents(), Random(qs))['resumed'] == 5
+
+
 def test_other_questions_on_the_same_folder_are_refused(tmp_path):
   qs = questions()
   run(tmp_path, Random(qs), qs)

@@ -118,6 +118,21 @@ def test_browser_data_agree_with_the_items(page, inputs):
     assert [data['chunks'][i] for i in answer['chunks']] == [c['text'] for c in row['retrieved']]
 
 
+def test_figures_without_tuned_on_documents_and_without_shared_wording(page, inputs, tmp_path):
+  runs = find_runs(f'{inputs}/runs/*')
+  hit = set(list(runs[0].asked)[:7])
+  tables = write_report(runs, tmp_path, overlap=hit)
+  found = next(t for t in tables if t.title == 'Without tuned-on documents and shared wording')
+  assert found.columns == ['arm or difference', 'kept back %', 'without overlap %'] and 'the 7 questions' in found.note
+  for arm in group(runs):
+    row = next(r for r in found.rows if r[0] == arm.label)
+    for cell, keep in ((row[1], lambda r: r['kept_back']), (row[2], lambda r: r['id'] not in hit)):
+      share = np.mean([[r['score'] for r in run.asked.values() if keep(r)] for run in arm.runs])
+      assert cell.startswith(f'{100 * share:.1f} [')
+  assert len(found.rows) == len(group(runs)) + len(comparisons(group(runs))[0])
+  assert any(t.title == 'On documents not tuned on' for t in page[1])
+
+
 def test_large_benchmarks_are_sampled_and_say_so(inputs, tmp_path):
   runs = find_runs(f'{inputs}/runs/base*')
   write_report(runs, tmp_path, most_items=7)

@@ -1,7 +1,7 @@
 """Paired comparison of two arms: the same questions, the same clusters, one interval for the difference."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ class Comparison:
     design: 'one run', 'seeds' (same questions, several trained seeds) or 'worlds' (own questions for every pair).
     difference: of strict accuracy, a - b; `gain` the same relative to b.
     questions_only: with several worlds, the interval as if these worlds were the only ones.
-    parts: differences on the hard and easy questions, and by lenient accuracy.
+    parts: differences on the hard and easy questions, by lenient accuracy, on the documents that retrieval is not tuned
+      on ('kept back'), and on the questions that no training record shares wording with ('without overlap').
     mcnemar: exact test, for one pair of runs with one reply a question.
     left_out: questions that only one of the two could be asked.
   """
@@ -86,11 +87,11 @@ def shared_questions(a: Run, b: Run) -> tuple[list[str], int]:
   return ids, len(known_a) - len(ids)
 
 
-def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
+def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0, overlap: Set[str] = frozenset()) -> Comparison:
   """Compares two arms, each given by one or several runs.
 
   Several runs are paired by their questions, and where those are the same, by their training seed; one run against
-  several is paired with each of them.
+  several is paired with each of them. `overlap`: ids of questions that training records share wording with.
 
   Raises:
     UserError: different questions, runs that cannot be paired.
@@ -100,7 +101,7 @@ def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0) -> Comparison:
   same = all(ids == shared[0][0] for ids, _ in shared) and all(
       _questions(x, shared[0][0]) == _questions(pairs[0][0], shared[0][0]) for x, _ in pairs)
   if same:
-    return _same_questions(pairs, *shared[0], seed)
+    return _same_questions(pairs, *shared[0], seed, overlap)
   return _worlds(pairs, shared, seed)
 
 
@@ -124,7 +125,8 @@ def _key(run: Run) -> tuple[Any, ...]:
   return (run.results.get('seed'), *(hash((row['id'], row['question'])) for row in run.items))
 
 
-def _same_questions(pairs: Sequence[tuple[Run, Run]], ids: list[str], left_out: int, seed: int) -> Comparison:
+def _same_questions(pairs: Sequence[tuple[Run, Run]], ids: list[str], left_out: int, seed: int,
+                    overlap: Set[str]) -> Comparison:
   groups = [pairs[0][0].asked[i]['group'] for i in ids]
 
   def interval(name: str, kept: Sequence[int]) -> Interval:
@@ -143,6 +145,9 @@ def _same_questions(pairs: Sequence[tuple[Run, Run]], ids: list[str], left_out: 
            for name, value in (('hard', True), ('easy', False)) if any(h is value for h in hard)}
   if all('lenient_score' in run.asked[i] for pair in pairs for run in pair for i in ids):
     parts['lenient'] = interval('lenient_score', everything)
+  kept = {'kept back': [k for k in everything if pairs[0][0].asked[ids[k]].get('kept_back')],
+          'without overlap': [k for k in everything if ids[k] not in overlap]}
+  parts |= {name: interval('score', some) for name, some in kept.items() if 0 < len(some) < len(ids)}
   one = len(pairs) == 1
   return Comparison(
       pairs[0][0].arm, pairs[0][1].arm, pairs[0][0].benchmark, 'one run' if one else 'seeds', len(pairs), len(ids),

@@ -1,6 +1,7 @@
 """A reader that is a model on this machine, through the generation engine."""
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,13 @@ class LocalReader:
       return render.prompt_text(self._tokenizer, messages)
     return self._tokenizer.apply_chat_template(
         list(messages), chat_template=render.PLAIN_TEMPLATE, tokenize=False, add_generation_prompt=True)
+
+  def rendering(self, messages: Messages) -> dict[str, Any]:
+    """What the model was really given, once: template, end tokens, stop strings and one prompt's token ids."""
+    template = render.PLAIN_TEMPLATE if self._plain else render.chat_template(self._tokenizer)
+    return {'plain': self._plain, 'chat_template_sha256': hashlib.sha256(template.encode()).hexdigest(),
+            'end_ids': list(self._engine.eos_ids), 'stop': list(_PLAIN_STOP if self._plain else ()),
+            'prompt_ids': self._ids(messages).tolist()}
 
   def prompt_tokens(self, prompts: Sequence[Messages], options: Sequence[Sequence[str]] | None = None) -> list[int]:
     if options is None:

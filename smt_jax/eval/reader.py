@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 Messages = list[dict[str, str]]
 
@@ -47,6 +47,10 @@ class Reader(Protocol):
 
   def prompt_text(self, messages: Messages) -> str:
     """What the model reads, as text: the chat template's rendering where there is one."""
+    ...
+
+  def rendering(self, messages: Messages) -> dict[str, Any]:
+    """What a result should pin: template, end tokens, stop strings and this prompt's token ids, as far as known."""
     ...
 
   def complete(self, prompts: Sequence[Messages], keys: Sequence[str], sampling: Sampling,

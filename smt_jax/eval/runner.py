@@ -6,9 +6,11 @@ and, once all is asked, `items.jsonl` and `results.json`. A rerun with the same 
 
 import contextlib
 import dataclasses
+import hashlib
+import json
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from data_gen.errors import UserError
@@ -18,6 +20,7 @@ from smt_jax.eval import prompts, scoring
 from smt_jax.eval.audit import write_audit
 from smt_jax.eval.judging import Judge
 from smt_jax.eval.reader import OptionScore, Reader, Reply, Sampling
+from smt_jax.eval.retrieval.sweep import tuning_groups
 from smt_jax.eval.settings import Settings, check_questions, claim
 from smt_jax.eval.tasks import Ask, Retrieve, Task, build_tasks, make_asks
 
@@ -43,6 +46,7 @@ def evaluate(settings: Settings, questions: Sequence[Question], documents: Seque
       evaluated document; whatever the reader raises (what was answered until then is kept).
   """
   out = pathlib.Path(out)
+  tuned = tuning_groups(q.group for q in questions) if questions else set()
   questions = list(questions[:settings.limit] if settings.limit else questions)
   check_questions(questions, settings.scoring)
   _check_few_shot(few_shot, questions)
@@ -54,11 +58,12 @@ def evaluate(settings: Settings, questions: Sequence[Question], documents: Seque
     start = time.monotonic()
     answers, asks, resumed = _ask_all(settings, tasks, reader, out, few_shot, progress)
     verdicts, about = scoring.score(settings, tasks, asks, answers, judge, out / 'judge.jsonl')
-    results = scoring.results(settings, tasks, verdicts, about, training or {})
+    results = scoring.results(settings, tasks, verdicts, about, training or {}, tuned)
     results['seconds'] = round(time.monotonic() - start, 3)
     results['resumed'] = resumed
     results['config'] = dataclasses.asdict(settings) | {'sampling': dataclasses.asdict(_sampling(settings, reader))}
-    items = list(scoring.item_rows(tasks, asks, verdicts, reader))
+    results['rendering'] = reader.rendering(asks[0].messages) if asks else {}
+    items = list(scoring.item_rows(tasks, asks, verdicts, reader, tuned))
     if any(q.options is None for q in questions):
       write_audit(items, out / 'audit.csv')
     write_jsonl(out / 'items.jsonl', items)
@@ -86,13 +91,14 @@ def _ask_all(settings: Settings, tasks: Sequence[Task], reader: Reader, out: pat
     answers = {row['key']: row for _, row in read_jsonl(out / 'log.jsonl')}
     known = {ask.key for ask in asks}
     answers = {key: row for key, row in answers.items() if key in known}
+    _check_prompts(asks, answers, out)
     resumed = len(answers)
     missing = [ask for ask in asks if ask.key not in answers]
     report = progress or (lambda *_: None)
     report(resumed, 0, len(asks))
 
     def add(ask: Ask, row: dict[str, Any]) -> None:
-      row = {'key': ask.key} | row
+      row = {'key': ask.key, 'prompt': _digest(ask)} | row
       log.append(row)
       answers[ask.key] = row
       report(resumed, len(answers) - resumed, len(asks))
@@ -100,6 +106,18 @@ def _ask_all(settings: Settings, tasks: Sequence[Task], reader: Reader, out: pat
     with contextlib.closing(log):
       _ask(settings, missing, reader, add)
   return answers, asks, resumed
+
+
+def _check_prompts(asks: Sequence[Ask], answers: Mapping[str, dict[str, Any]], out: pathlib.Path) -> None:
+  """What no setting tells may have changed since the run began: a corpus searched in, few-shot examples, this code."""
+  for ask in asks:
+    if ask.key in answers and answers[ask.key].get('prompt', _digest(ask)) != _digest(ask):
+      raise UserError(f'{out / "log.jsonl"}: holds the reply to another prompt for "{ask.key}" than is asked now (were '
+                      'the documents searched in or the examples changed?); expected a folder of its own')
+
+
+def _digest(ask: Ask) -> str:
+  return hashlib.sha256(json.dumps(ask.messages).encode()).hexdigest()[:16]
 
 
 def _ask(settings: Settings, asks: Sequence[Ask], reader: Reader, add: Callable[[Ask, dict[str, Any]], None]) -> None:

@@ -79,6 +79,23 @@ def read_run(folder: str | pathlib.Path) -> Run:
   return Run(folder, results)
 
 
+def read_overlap(folder: str) -> frozenset[str]:
+  """Ids of the questions that records share wording with, from the folder of a decontamination; empty for ''.
+
+  Raises:
+    UserError: no report of launch.decontaminate there.
+  """
+  if not folder:
+    return frozenset()
+  path = pathlib.Path(folder)
+  path = path / 'report.json' if path.is_dir() else path
+  report = read_json(path)
+  ids = report.get('question_ids_hit') if isinstance(report, dict) else None
+  if not isinstance(ids, list):
+    raise UserError(f'{path}: field "question_ids_hit" is missing, expected a report of launch.decontaminate')
+  return frozenset(map(str, ids))
+
+
 def find_runs(pattern: str, flag: str = '--results') -> list[Run]:
   """The finished evaluations that a glob (or several with commas between them) matches, sorted by folder.
 

@@ -9,11 +9,12 @@ import collections
 import dataclasses
 import math
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
+from data_gen.schema import Question
 from smt_jax.eval import judging, parsing, stats
 from smt_jax.eval.open_answers import open_verdicts
 from smt_jax.eval.prompts import LETTERS
@@ -119,8 +120,11 @@ def _from_open(reply: dict[str, Any], verdict: judging.Verdict) -> Trial:
 
 
 def results(settings: Settings, tasks: Sequence[Task], verdicts: Verdicts, judge: dict[str, Any] | None,
-            training: Mapping[str, Any]) -> dict[str, Any]:
-  """The figures of one evaluation (`results.json` without times and settings)."""
+            training: Mapping[str, Any], tuned: Set[str] = frozenset()) -> dict[str, Any]:
+  """The figures of one evaluation (`results.json` without times and settings).
+
+  `tuned` are the groups that retrieval is tuned on (`sweep.tuning_groups`): 'kept_back' is the accuracy on the others.
+  """
   used = [i for i, task in enumerate(tasks) if task.excluded is None]
   groups = [tasks[i].question.group for i in used]
   strict = _per_question(verdicts, used, 'strict')
@@ -134,8 +138,10 @@ def results(settings: Settings, tasks: Sequence[Task], verdicts: Verdicts, judge
       'accuracy': {'strict': _mean(strict), 'lenient': _mean(lenient)},
       'ci95': _bounds(interval), 'ci95_method': interval.method,
       'parse_rate': _mean([t.parsed for t in trials]), 'by_letter': by_letter(trials),
-      'recall_sd': recall_sd(trials), 'hard': _subset(tasks, verdicts, used, True),
-      'easy': _subset(tasks, verdicts, used, False), 'chance': _chance(tasks, used),
+      'recall_sd': recall_sd(trials), 'hard': _subset(tasks, verdicts, used, lambda q: q.hard is True),
+      'easy': _subset(tasks, verdicts, used, lambda q: q.hard is False),
+      'kept_back': _subset(tasks, verdicts, used, lambda q: q.group not in tuned) if tuned else None,
+      'chance': _chance(tasks, used),
       'flags': dict(collections.Counter(t.flag for t in trials if t.flag)),
       'too_long': [tasks[i].question.id for i in used if any(t.flag == 'too_long' for t in verdicts[i])],
       'excluded': [{'id': t.question.id, 'reason': t.excluded} for t in tasks if t.excluded is not None],
@@ -168,8 +174,9 @@ def _share(trials: Sequence[Trial], name: str) -> float:
   return sum(bool(getattr(t, name)) for t in trials) / len(trials)
 
 
-def _subset(tasks: Sequence[Task], verdicts: Verdicts, used: Sequence[int], hard: bool) -> dict[str, Any] | None:
-  kept = [i for i in used if tasks[i].question.hard is hard]
+def _subset(tasks: Sequence[Task], verdicts: Verdicts, used: Sequence[int],
+            keep: Callable[[Question], bool]) -> dict[str, Any] | None:
+  kept = [i for i in used if keep(tasks[i].question)]
   if not kept:
     return None
   strict = _per_question(verdicts, kept, 'strict')
@@ -222,14 +229,15 @@ def retrieval_figures(tasks: Sequence[Task]) -> dict[str, Any]:
 
 
 def item_rows(tasks: Sequence[Task], asks: Sequence[Ask], verdicts: Verdicts, reader: Reader,
-              ) -> Iterator[dict[str, Any]]:
+              tuned: Set[str] = frozenset()) -> Iterator[dict[str, Any]]:
   """The lines of items.jsonl, one a question; the first trial at the top, all of them in `trials` if there are more."""
   by_task = {ask.task: ask for ask in reversed(asks)}
   for i, task in enumerate(tasks):
     q = task.question
     row: dict[str, Any] = {
         'id': q.id, 'group': q.group, 'document_ids': list(q.document_ids), 'question': q.question,
-        'options': None if q.options is None else list(q.options), 'answer': q.answer, 'hard': q.hard}
+        'options': None if q.options is None else list(q.options), 'answer': q.answer, 'hard': q.hard,
+        'kept_back': q.group not in tuned}
     if task.excluded is not None:
       yield row | {'excluded': task.excluded}
       continue

@@ -4,7 +4,7 @@ import base64
 import importlib.resources
 import json
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import jinja2
@@ -22,7 +22,7 @@ from smt_jax.eval.runs import Run
 
 def write_report(runs: Sequence[Run], out: str | pathlib.Path, *, workdirs: str = '', records: str = '',
                  reference: str = '', title: str = 'Synthetic Mixed Training: results', note: str = '',
-                 most_items: int = 2000) -> list[tables.Table]:
+                 most_items: int = 2000, overlap: Set[str] = frozenset()) -> list[tables.Table]:
   """Writes the report; returns its tables.
 
   Args:
@@ -32,6 +32,7 @@ def write_report(runs: Sequence[Run], out: str | pathlib.Path, *, workdirs: str 
     reference: show differences to this arm alone, not of all pairs.
     note: a paragraph below the title, e.g. what was run.
     most_items: most questions a benchmark in the browser.
+    overlap: ids of questions that training records share wording with; empty: no figures without them.
 
   Raises:
     UserError: what the readers of the files refuse; `reference` names no arm.
@@ -40,9 +41,10 @@ def write_report(runs: Sequence[Run], out: str | pathlib.Path, *, workdirs: str 
   training = read_training(workdirs) if workdirs else []  # all input is read before anything is written
   samples = sample_records(records) if records else []
   arms = group(runs)
-  found, missing = comparisons(arms, reference)
+  found, missing = comparisons(arms, reference, overlap)
   benchmarks = list(dict.fromkeys(arm.benchmark for arm in arms))
-  sections = [_section(name, [a for a in arms if a.benchmark == name], found, missing, out, len(benchmarks) > 1)
+  sections = [_section(name, [a for a in arms if a.benchmark == name], found, missing, out, len(benchmarks) > 1,
+                       overlap)
               for name in benchmarks]
   gains = tables.gain_table(found)
   figures = []
@@ -62,7 +64,7 @@ def write_report(runs: Sequence[Run], out: str | pathlib.Path, *, workdirs: str 
 
 
 def _section(benchmark: str, arms: Sequence[Arm], found: Sequence[Comparison], missing: Sequence[str],
-             out: pathlib.Path, several: bool) -> dict[str, Any]:
+             out: pathlib.Path, several: bool, overlap: Set[str]) -> dict[str, Any]:
   prefix = f'{benchmark}_' if several else ''
   own = [c for c in found if c.benchmark == benchmark]
   figures = [('Accuracy by arm', f'{prefix}accuracy', plots.accuracy_plot(arms)),
@@ -70,6 +72,9 @@ def _section(benchmark: str, arms: Sequence[Arm], found: Sequence[Comparison], m
   shown = [tables.arm_table(arms)]
   if own or missing:
     shown.append(tables.difference_table(own, missing))
+  subsets = tables.subset_table(arms, own, overlap)
+  if subsets is not None:
+    shown.append(subsets)
   shown.append(tables.detail_table(arms))
   return {'name': benchmark, 'tables': shown, 'figures': _embedded(figures, out)}
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -58,8 +58,13 @@ class Arm:
       values.append(float(value))
     return float(np.mean(values))
 
-  def accuracy(self) -> Interval:
-    """Strict accuracy: the run's own interval, or over seeds of the same questions, or over worlds."""
+  def accuracy(self, keep: Callable[[dict[str, Any]], bool] | None = None) -> Interval:
+    """Strict accuracy: the run's own interval, or over seeds of the same questions, or over worlds.
+
+    `keep` chooses among the rows of items.jsonl; without it all count.
+    """
+    if keep is not None:
+      return self._subset(keep)
     if len(self.runs) == 1:
       r = self.runs[0].results
       estimate, low, high = (float('nan') if v is None else v for v in (r['accuracy']['strict'], *r['ci95']))
@@ -71,6 +76,15 @@ class Arm:
                               [self.runs[0].asked[i]['group'] for i in ids])
     asked = [run.results['accuracy']['strict'] for run in self.runs if run.asked]
     return stats.over_runs(asked, bounds=(0, 1)) if asked else stats.mean_interval([], [])
+
+  def _subset(self, keep: Callable[[dict[str, Any]], bool]) -> Interval:
+    chosen = [[i for i, row in run.asked.items() if keep(row)] for run in self.runs]
+    rows = [[(run.asked[i]['question'], run.asked[i]['group']) for i in ids] for run, ids in zip(self.runs, chosen)]
+    if not all(chosen):
+      return stats.mean_interval([], [])
+    if all(ids == chosen[0] and of_run == rows[0] for ids, of_run in zip(chosen, rows)):
+      return stats.over_seeds(np.stack([run.scores(chosen[0]) for run in self.runs]), [g for _, g in rows[0]])
+    return stats.over_runs([float(run.scores(ids).mean()) for run, ids in zip(self.runs, chosen)], bounds=(0, 1))
 
 
 def group(runs: Sequence[Run]) -> list[Arm]:
@@ -131,7 +145,8 @@ def _series(key: tuple[str, ...], keys: Sequence[tuple[str, ...]]) -> str:
   return ' · '.join(parts)
 
 
-def comparisons(arms: Sequence[Arm], reference: str = '') -> tuple[list[Comparison], list[str]]:
+def comparisons(arms: Sequence[Arm], reference: str = '', overlap: Set[str] = frozenset(),
+                ) -> tuple[list[Comparison], list[str]]:
   """Paired differences of the arms of each benchmark, and why some are missing.
 
   Arms meet where they were scored alike: trained ones at equal budgets, untrained ones the others at their largest.
@@ -152,7 +167,7 @@ def comparisons(arms: Sequence[Arm], reference: str = '') -> tuple[list[Comparis
       continue
     a, b = (one, two) if is_reference[1] or (not reference and _first(one, two)) else (two, one)
     try:
-      c = compare(a.runs, b.runs)
+      c = compare(a.runs, b.runs, overlap=overlap)
     except UserError as e:
       missing.append(f'{a.label} and {b.label}: {e}')
       continue

@@ -1,7 +1,8 @@
 """The tables of a report, as rows of text: one form for table.md and the page."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Set
+from typing import Any
 
 import numpy as np
 
@@ -69,6 +70,36 @@ def detail_table(arms: Sequence[Arm]) -> Table:
   return Table('Details', columns, rows, 'Counts of replies: too long for the model, cut off before an answer, several '
                'letters at once, refusals. Left out: questions that the mode cannot ask.',
                tuple(range(1, len(columns))))
+
+
+def subset_table(arms: Sequence[Arm], found: Sequence[Comparison], overlap: Set[str]) -> Table | None:
+  """Accuracies and differences on the documents that retrieval was not tuned on, and without contaminated questions.
+
+  None where there is nothing to leave out.
+  """
+  subsets: dict[str, Callable[[dict[str, Any]], bool]] = {}
+  rows = [row for arm in arms for run in arm.runs for row in run.asked.values()]
+  if {bool(row.get('kept_back')) for row in rows} == {True, False}:
+    subsets['kept back'] = lambda row: bool(row.get('kept_back'))
+  if overlap & {row['id'] for row in rows}:
+    subsets['without overlap'] = lambda row: row['id'] not in overlap
+  if not subsets:
+    return None
+  lines = []
+  for arm in arms:
+    intervals = [arm.accuracy(keep) for keep in subsets.values()]
+    lines.append([arm.label, *(f'{percent(i.estimate)} {interval(i.low, i.high)}' for i in intervals)])
+  for c in found:
+    parts = [c.parts.get(name) for name in subsets]
+    lines.append([f'{c.a} − {c.b}', *(_hard(part) for part in parts)])
+  touched = len(overlap & {row['id'] for row in rows})
+  notes = {'kept back': 'Kept back: the four fifths of documents that launch.tune_rag does not look at.',
+           'without overlap': f'Without overlap: without the {touched} questions that training records share wording '
+                              'with (launch.decontaminate).'}
+  return Table('Without tuned-on documents and shared wording' if len(subsets) > 1 else
+               'On documents not tuned on' if 'kept back' in subsets else 'Without shared wording',
+               ['arm or difference', *(f'{name} %' for name in subsets)], lines,
+               ' '.join(notes[name] for name in subsets), tuple(range(1, 1 + len(subsets))))
 
 
 def difference_table(found: Sequence[Comparison], missing: Sequence[str]) -> Table:
