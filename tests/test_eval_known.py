@@ -12,6 +12,7 @@ from data_gen.errors import UserError
 from data_gen.jsonl import read_jsonl
 from data_gen.schema import Document, Question
 from smt_jax.eval import prompts
+from smt_jax.eval.reader import Reply
 from smt_jax.eval.retrieval.rag import Rag, RagSettings
 from smt_jax.eval.runner import evaluate
 from smt_jax.eval.settings import Settings
@@ -198,6 +199,19 @@ def test_prompt_longer_than_the_model_is_wrong_and_listed(tmp_path):
   assert run(tmp_path / '2', reader, qs, max_new_tokens=50)['accuracy']['strict'] == 1
 
 
+def test_an_endpoint_that_refuses_a_prompt_as_too_long(tmp_path):
+  qs = questions()
+
+  class Short(Perfect):
+    def complete(self, prompts, keys, sampling, done):
+      for i, key in enumerate(keys):
+        long = key == 'q3#0'
+        done(i, [Reply('', 'refused: context_length_exceeded') if long else Reply('Answer: A', 'stop')])
+
+  result = run(tmp_path, Short(qs), qs)
+  assert result['too_long'] == ['q3'] and result['flags'] == {'too_long': 1} and result['n_questions'] == len(qs)
+
+
 def test_missing_document_is_an_error_or_an_exclusion(tmp_path):
   lost = Question('lost', ('nowhere',), 'nowhere', 'What?', ('a1', 'b2'), 0)
   with pytest.raises(UserError, match='question "lost" names document "nowhere"'):
@@ -249,12 +263,19 @@ def test_bad_settings(fields, message):
 
 
 def test_logprob_without_options_and_few_shot_from_an_evaluated_document(tmp_path):
+  with pytest.raises(UserError, match=r'--mode=options_only: question "n1" has no options'):
+    run(tmp_path / 'o', Perfect(OPEN), OPEN, mode='options_only')
   with pytest.raises(UserError, match=r'n1.*no options'):
     run(tmp_path / 'a', Perfect(OPEN), OPEN, scoring='logprob')
   qs = questions()
   example = prompts.Example(qs[0], (), 'Answer: A')
   with pytest.raises(UserError, match='few_shot'):
     evaluate(Settings('custom', 'x', few_shot=1), qs, documents(), Perfect(qs), tmp_path / 'b', few_shot=[example])
+  renamed = dataclasses.replace(documents()[0], id='other')
+  other = dataclasses.replace(qs[0], id='e', document_ids=('other',), group='other')
+  with pytest.raises(UserError, match='few_shot'):
+    evaluate(Settings('custom', 'x', few_shot=1), qs, documents(), Perfect(qs), tmp_path / 'c',
+             few_shot=[prompts.Example(other, (renamed,), 'Answer: A')])
 
 
 def test_retrieved_chunks_are_the_same_for_every_arm_and_are_shown_best_last(tmp_path):

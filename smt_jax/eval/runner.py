@@ -48,8 +48,8 @@ def evaluate(settings: Settings, questions: Sequence[Question], documents: Seque
   out = pathlib.Path(out)
   tuned = tuning_groups(q.group for q in questions) if questions else set()
   questions = list(questions[:settings.limit] if settings.limit else questions)
-  check_questions(questions, settings.scoring)
-  _check_few_shot(few_shot, questions)
+  check_questions(questions, settings.scoring, settings.mode)
+  _check_few_shot(few_shot, questions, documents)
   tasks = build_tasks(settings, questions, documents, retrieve)
   with exclusive(out):
     claim(out, settings, questions, documents)
@@ -75,10 +75,13 @@ def _sampling(settings: Settings, reader: Reader) -> Sampling:
   return settings.sampling(reader.max_positions)
 
 
-def _check_few_shot(few_shot: Sequence[prompts.Example], questions: Sequence[Question]) -> None:
+def _check_few_shot(few_shot: Sequence[prompts.Example], questions: Sequence[Question],
+                    documents: Sequence[Document]) -> None:
   evaluated = {i for q in questions for i in q.document_ids} | {q.group for q in questions}
+  texts = {' '.join(d.text.split()) for d in documents if d.id in evaluated} if few_shot else set()
   for example in few_shot:
-    if evaluated & {*example.question.document_ids, example.question.group}:
+    same = any(' '.join(d.text.split()) in texts for d in example.documents)  # under an id of its own
+    if same or evaluated & {*example.question.document_ids, example.question.group}:
       raise UserError(f'--few_shot: example "{example.question.id}" comes from a document that is evaluated')
 
 

@@ -88,6 +88,8 @@ def _from_reply(ask: Ask, reply: dict[str, Any], gold: int) -> Trial:
 
 def _cut_short(reply: Mapping[str, Any]) -> str:
   reason = reply['finish_reason']
+  if reason == 'refused: context_length_exceeded':
+    return 'too_long'  # the endpoint alone can count its tokens
   return 'cut_off' if reason == 'length' else 'endpoint_refused' if reason.startswith('refused') else ''
 
 

@@ -119,10 +119,12 @@ def claim(out: pathlib.Path, settings: Settings, questions: Sequence[Question], 
                       'expected a folder of its own for each evaluation')
 
 
-def check_questions(questions: Sequence[Question], scoring: Scoring) -> None:
-  """Raises UserError for what cannot be asked: more options than letters, log-probabilities without options."""
+def check_questions(questions: Sequence[Question], scoring: Scoring, mode: Mode = 'closed_book') -> None:
+  """Raises UserError for what cannot be asked: too many options, or none where the mode or scoring is about them."""
   for q in questions:
     if q.options is not None and len(q.options) > len(LETTERS):
       raise UserError(f'question "{q.id}": {len(q.options)} options, expected at most {len(LETTERS)}')
+    if q.options is None and mode == 'options_only':
+      raise UserError(f'--mode=options_only: question "{q.id}" has no options to show; expected another mode')
     if q.options is None and scoring == 'logprob':
       raise UserError(f'--scoring=logprob: question "{q.id}" has no options; expected cot or letter')
