@@ -50,17 +50,31 @@ def test_coverage_is_near_nominal(n_clusters, size):
   assert 0.93 - 2 * error <= coverage(n_clusters, size, 0.6, 300, False) <= 0.97 + 2 * error
 
 
-def test_coverage_over_seeds():
-  rng = np.random.default_rng(0)
-  hits, runs = 0, 600
+def coverage_over_seeds(n_clusters, size, spread, runs, n_seeds=3):
+  """Each training run has a level of its own, `spread` apart, on questions of correlated difficulty."""
+  rng = np.random.default_rng(n_clusters)
+  groups = np.repeat(np.arange(n_clusters), size)
+  hits = 0
   for _ in range(runs):
-    level = rng.beta(6, 4, 50)
-    groups = np.repeat(np.arange(50), 6)
-    seeds = rng.normal(0, 0.03, 3)  # each training run has a level of its own
-    values = np.stack([rng.random(300) < np.clip(level[groups] + s, 0, 1) for s in seeds]).astype(float)
+    level, own = rng.beta(6, 4, n_clusters)[groups], rng.normal(0, spread, n_seeds)
+    values = (rng.random((n_seeds, len(groups))) < np.clip(level + own[:, None], 0, 1)).astype(float)
     found = stats.over_seeds(values, groups.astype(str))
     hits += found.low <= 0.6 <= found.high
-  assert 0.92 <= hits / runs <= 0.985
+  return hits / runs
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('spread', [0.0, 0.01, 0.02, 0.05])
+@pytest.mark.parametrize('n_clusters,size', [(20, 20), (40, 8), (150, 5), (265, 17)])
+def test_coverage_over_seeds_is_nominal(n_clusters, size, spread):
+  error = math.sqrt(0.95 * 0.05 / 1500)
+  assert 0.93 <= coverage_over_seeds(n_clusters, size, spread, 1500) <= 0.97 + 2 * error
+
+
+@pytest.mark.parametrize('spread', [0.0, 0.02, 0.05])
+def test_coverage_over_seeds_is_near_nominal(spread):
+  error = math.sqrt(0.95 * 0.05 / 400)
+  assert 0.93 - error <= coverage_over_seeds(150, 5, spread, 400) <= 0.97 + 2 * error
 
 
 def test_more_clusters_and_less_correlation_narrow_the_interval():
@@ -196,14 +210,25 @@ def test_mcnemar_is_the_binomial_on_discordant_pairs():
   assert stats.mcnemar([1, 1], [1, 1])['p'] == 1 and stats.mcnemar([0.5, 1], [1, 1]) is None
 
 
-def test_relative_gain_covers():
-  rng = np.random.default_rng(3)
+def coverage_of_gain(n_clusters, size, runs):
+  rng = np.random.default_rng(n_clusters)
   hits = 0
-  for r in range(200):
-    one, two, groups = clustered(rng, 60, 8, 0.6, 0.05, effect=0.05)
-    found = stats.relative_gain(one, two, groups, seed=r, resamples=1000)
+  for r in range(runs):
+    one, two, groups = clustered(rng, n_clusters, size, 0.6, 0.08, effect=0.05)
+    found = stats.relative_gain(one, two, groups, seed=r, resamples=600)
     hits += found.low <= 0.6 / 0.55 - 1 <= found.high
-  assert 0.9 <= hits / 200 <= 0.99
+  return hits / runs
+
+
+def test_relative_gain_covers():
+  error = math.sqrt(0.95 * 0.05 / 300)
+  assert 0.93 - 2 * error <= coverage_of_gain(60, 8, 300) <= 0.97 + 2 * error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('n_clusters,size', [(20, 20), (79, 4), (84, 2), (265, 17)])
+def test_coverage_of_the_relative_gain_is_nominal(n_clusters, size):
+  assert 0.93 <= coverage_of_gain(n_clusters, size, 1500) <= 0.97
 
 
 def test_mean_of_independent_benchmarks():

@@ -200,8 +200,10 @@ def over_seeds(values_SN: np.ndarray, groups: Sequence[str], level: float = 0.95
                bounds: tuple[float, float] = (0.0, 1.0)) -> Interval:
   """The mean over several trained seeds that answered the same questions ([S, N]), with both sources of chance.
 
-  Two variances add: of the questions drawn (clusters, on the mean over seeds) and of the seeds drawn (between the
-  seeds' means, less what single answers' noise alone makes of it). t quantile at Welch-Satterthwaite's degrees.
+  Two half-widths add in squares, each at Student's t for its own degrees of freedom (Graybill and Wang's modified
+  large-sample interval): of the questions drawn (clusters, on the mean over seeds) and of the seeds drawn (between the
+  seeds' means, less what single answers' noise alone makes of it). One t at pooled degrees covers too little here:
+  two or three seeds that lie close by chance would count as many.
   """
   values_SN = np.asarray(values_SN, np.float64)
   n_seeds, n_questions = values_SN.shape
@@ -214,9 +216,8 @@ def over_seeds(values_SN: np.ndarray, groups: Sequence[str], level: float = 0.95
   estimate, error = ratio_and_error(sums_G, counts_G)
   noise = values_SN.var(0, ddof=1).sum() / n_questions**2 / n_seeds
   between = max(0.0, float(values_SN.mean(1).var(ddof=1)) / n_seeds - float(noise))
-  variance = error**2 + between
-  degrees = variance**2 / (error**4 / max(len(sums_G) - 1, 1) + between**2 / (n_seeds - 1))
-  half = float(scipy_stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(variance))
+  of_clusters, of_seeds = (scipy_stats.t.ppf((1 + level) / 2, n - 1) for n in (max(len(sums_G), 2), n_seeds))
+  half = float(np.sqrt(np.square(of_clusters * error) + of_seeds**2 * between))
   return Interval(estimate, max(estimate - half, bounds[0]), min(estimate + half, bounds[1]),
                   f'clusters and {n_seeds} seeds')
 
