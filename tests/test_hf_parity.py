@@ -115,7 +115,7 @@ def test_logits_equal_those_of_the_installed_transformers(loaded, theirs, name):
   np.testing.assert_allclose(logits(loaded(name)[1], ids), expected, atol=TOLERANCE, rtol=0)
 
 
-@pytest.mark.parametrize('name', ['llama3.1', 'qwen3-small'])
+@pytest.mark.parametrize('name', hf_models.CASES)
 def test_padded_batches_equal_those_of_transformers(loaded, theirs, name):
   ids = hf_models.token_ids(hf_models.CASES[name])
   real = np.ones_like(ids)
@@ -127,7 +127,7 @@ def test_padded_batches_equal_those_of_transformers(loaded, theirs, name):
   np.testing.assert_allclose(ours[real == 1], expected[real == 1], atol=TOLERANCE, rtol=0)
 
 
-@pytest.mark.parametrize('name', ['llama3.2', 'qwen3-large'])
+@pytest.mark.parametrize('name', hf_models.CASES)
 def test_greedy_continuations_of_100_tokens_are_identical(loaded, theirs, name):
   import torch
   from transformers import GenerationConfig
@@ -141,7 +141,7 @@ def test_greedy_continuations_of_100_tokens_are_identical(loaded, theirs, name):
   assert ours == expected[0, 20:].tolist()
 
 
-@pytest.mark.parametrize('name', ['llama3.1', 'qwen3-large'])
+@pytest.mark.parametrize('name', hf_models.CASES)
 def test_bfloat16_errs_no_more_than_transformers_does(loaded, theirs, name):
   ids = hf_models.token_ids(hf_models.CASES[name])
   exact = run(theirs(name), ids)

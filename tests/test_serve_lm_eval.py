@@ -30,7 +30,7 @@ metric_list: [{{metric: acc}}]
 @pytest.mark.slow
 def test_local_completions_scores_are_the_engines(tmp_path):
   if importlib.util.find_spec('lm_eval') is None:
-    pytest.skip('lm_eval is not installed (pip install lm_eval)')
+    pytest.skip('lm_eval is not installed (tests/requirements-parity.txt)')
   checkpoint = make_checkpoint(tmp_path, positions=256)
   (tmp_path / 'data.jsonl').write_text('\n'.join(map(json.dumps, ROWS)))
   (tmp_path / 'tasks').mkdir()
