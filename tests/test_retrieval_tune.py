@@ -12,6 +12,7 @@ from known_readers import KnownReader
 from data_gen.benchmarks import world
 from data_gen.errors import UserError
 from data_gen.prepare import prepare
+from launch.evaluation import chunk_tokenizer
 from smt_jax.eval.retrieval.rag import Rag, RagSettings
 from smt_jax.eval.retrieval.sweep import grid, split_for_tuning
 from smt_jax.eval.settings import Settings
@@ -131,6 +132,13 @@ def test_an_index_is_shared_only_where_it_is_the_same(prepared):
   assert rag.showing(RagSettings(chunk_size=512)) is None
 
 
+def test_chunks_in_tokens_need_a_tokenizer(replay_tokenizer):
+  assert chunk_tokenizer('characters', '', '') is None
+  assert chunk_tokenizer('tokens', str(replay_tokenizer), '').is_fast
+  with pytest.raises(UserError, match='--chunk_tokenizer: expected a folder'):
+    chunk_tokenizer('tokens', '', '')
+
+
 def test_the_program(tmp_path):
   prepare('world', 'study:seed=7,documents=10', tmp_path / 'in')
   arguments = [sys.executable, '-m', 'launch.tune_rag', '--benchmark=world', f'--out={tmp_path}/out',
@@ -140,7 +148,6 @@ def test_the_program(tmp_path):
   assert done.returncode == 0, done.stderr
   assert done.stdout.splitlines()[-1].startswith('best: --chunk_size=') and '--top_k=8' in done.stdout.splitlines()[-1]
   for wrong, message in ((['--top_ks=0'], 'error: --top_ks=0: expected whole numbers'), ([], 'error: --checkpoint:'),
-                         (['--temperatures=warm'], 'error: --temperatures=warm: expected numbers'),
-                         (['--measure=recall', '--chunk_unit=tokens'], 'error: --chunk_tokenizer: expected a folder')):
+                         (['--temperatures=warm'], 'error: --temperatures=warm: expected numbers')):
     done = subprocess.run([*arguments, *wrong], cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 1 and done.stderr.startswith(message) and len(done.stderr.splitlines()) == 1
