@@ -12,6 +12,7 @@ import dataclasses
 
 from configs import quality
 from data_gen.errors import UserError
+from smt_jax.chips import parse_topology
 from smt_jax.config import LoraConfig, MeshConfig, TrainConfig
 
 _SHAPES = {'v5e': {16: '4x4', 32: '4x8', 64: '8x8', 256: '16x16'},
@@ -64,6 +65,7 @@ def get_config(variant: str) -> TrainConfig:
   config = quality.get_config('large_batch' if preset.large else 'llama8b')
   config.mesh = MeshConfig(data=1, fsdp=preset.fsdp, tensor=preset.tensor, context=preset.context)
   config.step.accumulation_steps = preset.accumulation_steps
+  config.step.scan_layers = parse_topology(preset.topology).chip.platform == 'tpu'  # one layer to compile, not 32
   if preset.lora_rank:
     config.lora = LoraConfig(rank=preset.lora_rank)
     config.optimizer.learning_rate = 1e-4  # adapters learn at rates some twenty times those of whole weights

@@ -44,19 +44,28 @@ def run_all(runs: Sequence[tuple[str, TrainConfig, Topology]], out: str = '') ->
   What stands in the file is printed but not checked again.
 
   Raises:
-    UserError: as `check`, at the first that does not fit.
+    UserError: as `check`, when all have had their turn.
   """
+  refused: list[str] = []
   done = {row['name']: row for _, row in read_jsonl(out)} if out and os.path.exists(out) else {}
   for name, config, topology in runs:
     if name in done:
       print(f'{name}: stands in {out}', flush=True)
       continue
     started = time.monotonic()
-    found = check(config, topology)
+    try:
+      found = check(config, topology)
+    except UserError as e:
+      refused.append(f'{name}: {e}' if name else str(e))
+      if name:
+        print(refused[-1], flush=True)
+      continue
     print('\n'.join(([name] if name else []) + lines(found)), flush=True)
     if out:
       with AppendLog(out) as log:
         log.append({'name': name, **dataclasses.asdict(found), 'compile_seconds': round(time.monotonic() - started)})
+  if refused:
+    raise UserError(refused[0] if len(refused) == 1 else f'{len(refused)} of {len(runs)} do not fit, as said above')
 
 
 def _filled(config: TrainConfig) -> TrainConfig:
