@@ -25,8 +25,8 @@ def get_config(variant: str = 'smt') -> TrainConfig:
     raise UserError(f'--config=configs/world.py:{variant}: expected one of base, {", ".join(_RATIOS)}')
   return TrainConfig(
       epochs=1.0,
-      mix=DataConfig(ratios=_RATIOS[variant], batch_size=3, sequence_length=576),
-      optimizer=OptimizerConfig(learning_rate=1e-3),
+      mix=DataConfig(ratios=_RATIOS[variant], batch_size=2, sequence_length=576),
+      optimizer=OptimizerConfig(learning_rate=1.5e-3),
       step=StepConfig(compute_dtype='float32'),
       log=LogConfig(every_steps=5),
   )

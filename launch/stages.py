@@ -30,7 +30,7 @@ class Size:
   limit: int
 
 
-FULL = Size(documents=12, tokens_per_method='12x', token_budget=120_000, limit=0)
+FULL = Size(documents=6, tokens_per_method='24x', token_budget=150_000, limit=0)
 SHORT = Size(documents=4, tokens_per_method='3x', token_budget=16_000, limit=16)
 ROW = 576  # tokens of a packed row: a question with its retrieved chunks, in replay
 _REPLY = 120  # tokens of an answer at most: options read out, three facts, the answer
