@@ -1,8 +1,12 @@
 """Evaluates one arm: python -m launch.evaluate --benchmark=quality --questions=FILE --documents=FILE --checkpoint=DIR
 --arm=NAME --mode=closed_book --out=DIR. Run again after an interruption, it asks only what is missing."""
 
+import sys
+from typing import Any
+
 from absl import flags
 
+from data_gen.errors import UserError
 from launch import app, evaluation, paths
 from smt_jax.eval.prompts import MODES, SCORINGS
 from smt_jax.eval.retrieval.rag import ORDERS, RETRIEVERS
@@ -59,6 +63,19 @@ _COST = flags.DEFINE_float('max_cost_usd', 0.0, 'Most dollars that a run may spe
 _OUT = paths.writes('out', None, 'Folder for results.json and items.jsonl.', required=True)
 _LIMIT = flags.DEFINE_integer('limit', 0, 'Only the first N questions; 0: all.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Of sampling and of the orders of options.')
+
+
+def config_values(**values: Any) -> dict[str, Any]:
+  """Flag values for `evaluation.run` from Python: this program's defaults with some of them replaced.
+
+  Raises:
+    UserError: there is no such flag.
+  """
+  own = {flag.name: flag.default for flag in flags.FLAGS.get_key_flags_for_module(sys.modules[__name__])}
+  unknown = sorted(set(values) - set(own))
+  if unknown:
+    raise UserError(f'--{unknown[0]}: launch.evaluate has no such flag')
+  return own | values
 
 
 def main() -> None:

@@ -250,15 +250,3 @@ def summary(r: Mapping[str, Any], out: pathlib.Path) -> str:
 
 def _percent(share: float | None) -> str:
   return 'n/a' if share is None else f'{100 * share:.1f}%'
-
-
-def config_values(**values: Any) -> dict[str, Any]:
-  """Flag values for `run` from Python: the defaults of launch.evaluate with some of them replaced."""
-  from absl import flags
-
-  from launch import evaluate as program
-  own = {flag.name: flag.default for flag in flags.FLAGS.get_key_flags_for_module(program)}
-  unknown = sorted(set(values) - set(own))
-  if unknown:
-    raise UserError(f'--{unknown[0]}: launch.evaluate has no such flag')
-  return own | values

@@ -10,6 +10,7 @@ from data_gen.errors import UserError
 from data_gen.jsonl import read_jsonl, write_jsonl
 from data_gen.schema import Document, Question, Record, to_row
 from launch import evaluation
+from launch.evaluate import config_values
 from launch.readers import local_reader
 from smt_jax.eval import prompts
 from smt_jax.eval.retrieval.rag import Rag, RagSettings
@@ -89,7 +90,7 @@ def test_a_checkpoint_as_judge(tmp_path, checkpoint):
   """A random model judges at random: it fails the check on near misses, which is said, and decides nothing."""
   qs = [Question(f'o{i}', (f'd{i}',), f'd{i}', 'What stood by the river?', None, f'The {i}th mill of the town')
         for i in range(3)]
-  values = evaluation.config_values(**files(tmp_path, qs), benchmark='custom', arm='x', checkpoint=str(checkpoint),
+  values = config_values(**files(tmp_path, qs), benchmark='custom', arm='x', checkpoint=str(checkpoint),
                                     judge_checkpoint=str(checkpoint), max_new_tokens=16, out=str(tmp_path / 'out'))
   evaluation.run(values)
   result = json.loads((tmp_path / 'out' / 'results.json').read_text())

@@ -15,6 +15,7 @@ from data_gen.jsonl import read_jsonl, write_jsonl
 from data_gen.schema import Document, Question, to_row
 from data_gen.text import load_tokenizer
 from launch import evaluation
+from launch.evaluate import config_values
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
@@ -48,7 +49,7 @@ def test_command_compare_and_errors(tmp_path, checkpoint):
   base = ['--benchmark=quality', *files, f'--checkpoint={checkpoint}']
   done = command('evaluate', *base, '--arm=base', '--max_new_tokens=12', f'--out={tmp_path}/a')
   assert 'base (closed_book, cot)' in done.stdout and '8 questions' in done.stdout
-  evaluation.run(evaluation.config_values(
+  evaluation.run(config_values(
       benchmark='quality', questions=f'{tmp_path}/questions.jsonl', documents=f'{tmp_path}/documents.jsonl', arm='rag',
       checkpoint=str(checkpoint), mode='rag', chunk_size=80, top_k=2, scoring='logprob', out=f'{tmp_path}/b'))
   results = json.loads((tmp_path / 'b' / 'results.json').read_text())
@@ -78,7 +79,7 @@ def test_command_compare_and_errors(tmp_path, checkpoint):
 def test_bad_flags_in_process(tmp_path, flags, message):
   from data_gen.errors import UserError
   values = dict(flag.split('=', 1) for flag in (f.removeprefix('--') for f in small_files(tmp_path) + flags))
-  defaults = evaluation.config_values(benchmark='quality', arm='x', out=str(tmp_path / 'out'))
+  defaults = config_values(benchmark='quality', arm='x', out=str(tmp_path / 'out'))
   typed = {k: int(v) if isinstance(defaults[k], int) else float(v) if k == 'temperature' else v
            for k, v in values.items()}
   with pytest.raises(UserError, match=message.replace('(', r'\(')):
@@ -98,7 +99,7 @@ def test_repeated_questions_are_said_and_kept_equal_ids_are_refused(tmp_path, ca
   with pytest.raises(UserError, match=r'ids\.jsonl:9: id "q1" already stands on line 2'):
     evaluation.read_questions(str(tmp_path / 'ids.jsonl'), 'quality')
   write_jsonl(tmp_path / 'options.jsonl', [rows[0] | {'options': list('abcdefghijk')}])
-  values = evaluation.config_values(benchmark='custom', questions=str(tmp_path / 'options.jsonl'), arm='x',
+  values = config_values(benchmark='custom', questions=str(tmp_path / 'options.jsonl'), arm='x',
                                     checkpoint='x', out=str(tmp_path / 'out'))
   with pytest.raises(UserError, match='11 options'):
     evaluation.run(values | {'checkpoint': '', 'endpoint': 'http://localhost:1', 'model': 'm'})

@@ -9,6 +9,7 @@ from train_fixtures import make_corpus, tiny_config
 from data_gen.jsonl import read_jsonl, write_jsonl
 from data_gen.schema import Question, to_row
 from launch import evaluation
+from launch.evaluate import config_values
 from smt_jax.eval.report import write_report
 from smt_jax.eval.report.arms import group
 from smt_jax.eval.runs import find_runs
@@ -23,7 +24,7 @@ def test_every_step_of_a_work_directory(tmp_path):
   train(config, tmp_path / 'work')
   question = Question('q0', (), 'g0', 'where sat the cat', ('mat', 'mill', 'river', 'sack'), 0)
   write_jsonl(tmp_path / 'questions.jsonl', [to_row(question)])
-  values = evaluation.config_values(
+  values = config_values(
       benchmark='quality', questions=str(tmp_path / 'questions.jsonl'), arm='tiny', out=str(tmp_path / 'out'),
       checkpoint=f'{tmp_path}/work@all', max_new_tokens=8, scoring='letter')
   results = evaluation.run(values)
