@@ -13,7 +13,7 @@ import sys
 import time
 from typing import Any
 
-from data_gen.benchmark_client import IN_FLIGHT, KEY, local_server, server_says, workers
+from data_gen.benchmark_server import IN_FLIGHT, KEY, local_server, server_says, workers
 from data_gen.errors import UserError
 from data_gen.generators.base import Request, Sampling
 from data_gen.generators.hosted.engine import JOURNAL

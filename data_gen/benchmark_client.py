@@ -1,76 +1,33 @@
 """How fast the hosted generator is beside a bare loop over the same client library, against a local server."""
 
 import asyncio
-import contextlib
 import functools
 import itertools
 import json
 import os
 import pathlib
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import psutil
 
-from data_gen.errors import UserError
+from data_gen.benchmark_chaos import chaos_run
+from data_gen.benchmark_server import IN_FLIGHT, KEY, local_server, server_says, workers
 from data_gen.generators.base import Request, Sampling
 from data_gen.generators.hosted.engine import HostedGenerator
 from data_gen.generators.hosted.settings import HostedSettings
 from data_gen.jsonl import write_json
 
-KEY = 'a-key-for-local-tests'
-PROMPT_BYTES, IN_FLIGHT, ANSWER_TOKENS = 20_000, 256, 300
-SERVER = pathlib.Path(__file__).resolve().parent.parent / 'tests' / 'hosted_server.py'
+PROMPT_BYTES, ANSWER_TOKENS = 20_000, 300
 _FILLER = 'In the year 1850 the mill at the river was sold to a merchant from the coast. ' * (PROMPT_BYTES // 78 + 1)
-
-
-@contextlib.contextmanager
-def local_server(core: int | None = None, **behaviour: Any) -> Iterator[str]:
-  """Runs the local server as a process of its own, on one core if named; yields its base URL.
-
-  Raises:
-    UserError: the server's program is not there (it is part of the checkout, not of the installed package).
-  """
-  if not SERVER.exists():
-    raise UserError(f'{SERVER}: no such file; run this from a checkout of the project')
-  flags = [f'--{name}={value}' for name, value in behaviour.items()]
-  process = subprocess.Popen([sys.executable, str(SERVER), f'--key={KEY}', *flags], stdout=subprocess.PIPE, text=True)
-  try:
-    assert process.stdout
-    port = int(process.stdout.readline())
-    if core is not None:
-      os.sched_setaffinity(process.pid, {core})
-    yield f'http://127.0.0.1:{port}/v1'
-  finally:
-    process.kill()
-    process.wait()
-
-
-def server_says(base_url: str, what: str) -> Any:
-  """What the local server tells of itself: 'stats' or 'counts'."""
-  with urllib.request.urlopen(base_url.removesuffix('v1') + what, timeout=30) as answer:
-    return json.load(answer)
 
 
 def prompt(number: int) -> tuple[dict[str, str], ...]:
   """The messages of the number-th request: 20 KB, no two the same."""
   return ({'role': 'user', 'content': f'request-{number}. {_FILLER[:PROMPT_BYTES]} Sum it up.'},)
-
-
-async def workers(n: int, total: int, one: Callable[[int], Awaitable[Any]]) -> None:
-  numbers = iter(range(total))
-
-  async def worker() -> None:
-    for number in numbers:
-      await one(number)
-
-  await asyncio.gather(*(worker() for _ in range(n)))
 
 
 async def bare_loop(base_url: str, total: int, http_client: Any = None) -> None:
@@ -187,7 +144,6 @@ def memory(requests: int) -> dict[str, Any]:
 def run(out: str | pathlib.Path, *, requests: int = 4000, rounds: int = 5, memory_requests: int = 100_000,
         chaos_requests: int = 100_000, kills: int = 5, rate: float = 200.0, outage: float = 20.0) -> dict[str, Any]:
   """The whole suite; writes `client.json` into `out` after every part. A part with 0 requests is left out."""
-  from data_gen.benchmark_chaos import chaos_run
   out = pathlib.Path(out)
   found: dict[str, Any] = {'prompt_bytes': PROMPT_BYTES, 'in_flight': IN_FLIGHT, 'cores': os.cpu_count(),
                            'load_average': os.getloadavg()[0]}

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from data_gen.benchmark_chaos import KEY, chaos_run
-from data_gen.benchmark_client import local_server, server_says
+from data_gen.benchmark_chaos import chaos_run
+from data_gen.benchmark_server import KEY, local_server, server_says
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
