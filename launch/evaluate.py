@@ -34,7 +34,7 @@ _EMBEDDER = flags.DEFINE_string('embedder', '', 'Qwen3-Embedding checkpoint for 
 _RERANKER = flags.DEFINE_string('reranker', '', 'Qwen3-Reranker checkpoint that orders the found chunks anew.')
 _CHUNK_SIZE = flags.DEFINE_integer('chunk_size', 1024, 'Longest chunk.')
 _CHUNK_UNIT = flags.DEFINE_enum('chunk_unit', 'characters', ('characters', 'tokens'), 'Unit of --chunk_size.')
-_CHUNK_TOKENIZER = flags.DEFINE_string('chunk_tokenizer', '', 'Folder of the tokenizer for --chunk_unit=tokens; '
+_CHUNK_TOKENIZER = paths.reads('chunk_tokenizer', '', 'Folder of the tokenizer for --chunk_unit=tokens; '
                                        'default: the reader\'s.')
 _CHUNK_OVERLAP = flags.DEFINE_integer('chunk_overlap', 0, 'How much of a chunk the next one repeats.')
 _CHUNK_ORDER = flags.DEFINE_enum('chunk_order', 'best_last', ORDERS, 'Order of the chunks in the prompt.')

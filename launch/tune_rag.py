@@ -31,7 +31,7 @@ _EMBEDDER = flags.DEFINE_string('embedder', '', 'Qwen3-Embedding checkpoint for 
 _RERANKER = flags.DEFINE_string('reranker', '', 'Qwen3-Reranker checkpoint that orders the found chunks anew.')
 _CHUNK_SIZES = flags.DEFINE_list('chunk_sizes', list(map(str, sweep.CHUNK_SIZES)), 'Sizes to try, in --chunk_unit.')
 _CHUNK_UNIT = flags.DEFINE_enum('chunk_unit', 'characters', ('characters', 'tokens'), 'Unit of --chunk_sizes.')
-_TOKENIZER = flags.DEFINE_string('chunk_tokenizer', '', 'Folder of the tokenizer that counts tokens; default: the '
+_TOKENIZER = paths.reads('chunk_tokenizer', '', 'Folder of the tokenizer that counts tokens; default: the '
                                  'reader\'s.')
 _TOP_KS = flags.DEFINE_list('top_ks', list(map(str, sweep.TOP_KS)), 'Numbers of chunks to try.')
 _CHUNK_ORDERS = flags.DEFINE_list('chunk_orders', list(sweep.ORDERS), f'Orders to try, of {", ".join(ORDERS)}.')

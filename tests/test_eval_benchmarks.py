@@ -7,6 +7,7 @@ import pytest
 from known_readers import Constant, Perfect, Random, Silent
 
 from data_gen import benchmarks
+from data_gen.errors import UserError
 from smt_jax.eval.prompts import MODES
 from smt_jax.eval.retrieval.rag import Rag, RagSettings
 from smt_jax.eval.runner import evaluate
@@ -68,6 +69,10 @@ def test_every_mode_shows_what_it_should(tmp_path, name, prepared):
   texts = {d.id: d.text.strip() for d in data.documents}
   for mode in MODES:
     reader = Perfect(data.questions)
+    if mode == 'options_only' and data.questions[0].options is None:
+      with pytest.raises(UserError, match='has no options to show'):
+        run(tmp_path / mode, name, prepared, reader, mode)
+      continue
     result = run(tmp_path / mode, name, prepared, reader, mode)
     assert result['accuracy']['strict'] == 1 and result['n_questions'] == len(reader.prompts)
     assert result['n_questions'] + len(result['excluded']) == len(data.questions)

@@ -82,7 +82,7 @@ def test_score_writes_natural_log_probabilities_in_order(folder, loaded, tmp_pat
     ('{"ids": []}', ':2: field "ids": is empty'),
     ('{"ids": [1, 259]}', 'token id 259 is outside the vocabulary of 259'),
     (json.dumps({'ids': [1] * 257}), ':2: field "ids": has 257 tokens, but the model has 256 positions'),
-    (b'{"ids": "\xff"}', 'ids.jsonl:1: not valid UTF-8'),
+    (b'{"ids": "\xff"}', 'ids.jsonl:2: not valid UTF-8'),
 ])
 def test_bad_score_input_is_named_and_writes_nothing(folder, tmp_path, line, message):
   source = tmp_path / 'ids.jsonl'

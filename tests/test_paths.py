@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 OTHERS = {'after', 'api_key_env', 'arm', 'base_url', 'before', 'checkpoint', 'chip', 'compare', 'compilation_cache',
           'embedder', 'endpoint', 'host', 'judge_api_key_env', 'judge_checkpoint', 'judge_endpoint', 'judge_model',
           'model', 'model_name', 'note', 'peer_python', 'preset', 'prompt', 'reference', 'reranker', 'system', 'title',
-          'tokens_per_method', 'topology', 'workdir',
+          'tokens_per_method', 'topology', 'vendi_embedder', 'workdir',
           # packed folders, a checkpoint, and what is staged file after file
           ('benchmark', 'data'), ('benchmark', 'replay'), ('convert', 'source'), ('replay', 'source')}
 

@@ -1,13 +1,17 @@
 """What a run will take, by arithmetic."""
 
 import json
+import pathlib
+import subprocess
+import sys
 
 import pytest
-from absl import flags
 
 from configs import quality
 from smt_jax import planning
 from smt_jax.chips import CHIPS
+
+ROOT = pathlib.Path(__file__).parent.parent
 
 
 def test_the_papers_run():
@@ -32,15 +36,13 @@ def test_break_even():
   assert planning.break_even(100.0, 0.0) == float('inf')
 
 
-def test_the_program(tmp_path, replay_tokenizer, capsys):
-  from launch import plan
+def test_the_program(tmp_path, replay_tokenizer):
   documents = tmp_path / 'documents.jsonl'
   documents.write_text(json.dumps({'id': 'a', 'title': 'A', 'text': 'The mill ran until evening. ' * 50}) + '\n')
-  argv = ['plan', '--config=configs/quality.py:llama8b', f'--documents={documents}', f'--tokenizer={replay_tokenizer}',
-          '--tokens_per_method=20000', '--methods=qa', '--price=1,2']
-  flags.FLAGS.unparse_flags()
-  flags.FLAGS(argv)
-  plan.main()
-  printed = capsys.readouterr().out
-  assert 'training: 44,444 tokens' in printed and 'even after' in printed
-  assert '$0.00' not in printed.split('training')[0]
+  ran = subprocess.run(
+      [sys.executable, '-m', 'launch.plan', '--config=configs/quality.py:llama8b', f'--documents={documents}',
+       f'--tokenizer={replay_tokenizer}', '--tokens_per_method=20000', '--methods=qa', '--price=1,2'],
+      cwd=ROOT, capture_output=True, text=True)
+  assert ran.returncode == 0, ran.stderr
+  assert 'training: 44,444 tokens' in ran.stdout and 'even after' in ran.stdout
+  assert '$0.00' not in ran.stdout.split('training')[0]
