@@ -21,7 +21,7 @@ from typing import Any
 from data_gen.errors import UserError
 
 SCHEMES = {'gs://': 'gcsfs', 's3://': 's3fs'}
-ANSWER = 6.0  # seconds until the first answer; the libraries themselves try for minutes
+ANSWER = 6.0  # seconds until the first answer, unless SMT_STORAGE_TIMEOUT says more; the libraries try for minutes
 Version = list[Any]  # what changes when an object does: size, and generation or hash
 _log = logging.getLogger(__name__)
 _DENIED = ('Credential', 'AccessDenied', 'Forbidden', 'Unauthorized', 'Anonymous', '401', '403', 'InvalidAccessKeyId',
@@ -52,8 +52,8 @@ class Remote:
     self.local = self._root / self.path
     with self.explained(), contextlib.suppress(FileNotFoundError):
       opened = _library(self.scheme)
-      self.files = _within(ANSWER, opened)
-      _within(ANSWER, lambda: self.files.info(_without_magic(self.path)))
+      self.files = _within(_answer(), opened)
+      _within(_answer(), lambda: self.files.info(_without_magic(self.path)))
 
   @contextlib.contextmanager
   def explained(self, what: str = 'cannot be read') -> Iterator[None]:
@@ -66,8 +66,8 @@ class Remote:
       raise UserError(f'{self.url}: {self.scheme} needs the package {SCHEMES[self.scheme]}: '
                       "pip install 'smt-jax[cloud]'") from None
     except TimeoutError:
-      raise UserError(f'{self.url}: no access: no answer within {ANSWER:.0f} seconds; are credentials set, and is the '
-                      'network there?') from None
+      raise UserError(f'{self.url}: no access: no answer within {_answer():g} seconds (SMT_STORAGE_TIMEOUT); are '
+                      'credentials set, and is the network there?') from None
     except Exception as e:  # the clients have an error of their own for everything
       if isinstance(e, OSError) and e.errno in _DISK_FULL:
         raise UserError(f'{self.local}: cannot write the local copy of {self.url} ({e.strerror})') from None
@@ -105,7 +105,7 @@ class Remote:
     probe = f'{posixpath.dirname(self.path) or self.path}/.writable-{uuid.uuid4().hex}'
     try:
       with self.explained('cannot be written'):
-        _within(ANSWER, lambda: self.files.pipe_file(probe, b''))
+        _within(_answer(), lambda: self.files.pipe_file(probe, b''))
     except FileNotFoundError:
       raise UserError(f'{self.url}: no such bucket') from None
     with contextlib.suppress(Exception):  # whoever may write may not always delete
@@ -198,6 +198,10 @@ def cache() -> pathlib.Path:
   """The folder of all copies."""
   base = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
   return pathlib.Path(os.environ.get('SMT_STORAGE_CACHE') or os.path.join(base, 'smt_jax', 'storage')).absolute()
+
+
+def _answer() -> float:
+  return float(os.environ.get('SMT_STORAGE_TIMEOUT') or ANSWER)
 
 
 def stat(path: pathlib.Path) -> list[int]:

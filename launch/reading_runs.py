@@ -17,7 +17,7 @@ from launch import app, paths
 from smt_jax.config import TrainConfig, get
 
 _OUT = paths.writes('out', None, 'Folder of data and runs.', required=True)
-_PLOTS = paths.writes('plots', None, 'Folder for NAME.svg and NAME.png of each run.', required=True)
+_PLOTS = paths.writes('plots', None, 'Folder for NAME.svg of each run.', required=True)
 _RUNS = flags.DEFINE_list('runs', [], 'Only these runs; empty: all.')
 _TOKENIZER = 'configs/world_base'
 _TOKENS = 120_000
@@ -50,6 +50,7 @@ def main() -> None:
         print(f'{name}: {e}', flush=True)
         continue
     plots.save(watch.watch_plot(out / name), pathlib.Path(_PLOTS.value), name)
+    (pathlib.Path(_PLOTS.value) / f'{name}.png').unlink()  # one form is enough to keep
 
 
 @contextlib.contextmanager

@@ -51,6 +51,7 @@ def stores(tmp_path_factory):
   found = {'s3': f'http://{host}:{port}', 'gs': f'http://127.0.0.1:{gcs_port}'}
   with pytest.MonkeyPatch.context() as patch:
     patch.setenv('SMT_STORAGE_CACHE', str(tmp_path_factory.mktemp('copies')))
+    patch.setenv('SMT_STORAGE_TIMEOUT', '120')  # busy machines
     patch.setenv('AWS_ENDPOINT_URL', found['s3'])
     patch.setenv('AWS_ACCESS_KEY_ID', 'test')
     patch.setenv('AWS_SECRET_ACCESS_KEY', 'test')

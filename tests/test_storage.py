@@ -184,7 +184,7 @@ def test_no_access_is_one_line_within_ten_seconds(scheme, trouble, stores):
     silent.listen()
     port = silent.getsockname()[1] if trouble == 'somebody is silent' else free_port()
     address = f'http://127.0.0.1:{port}'
-    env = os.environ | {'AWS_ENDPOINT_URL': address, 'STORAGE_EMULATOR_HOST': address}
+    env = os.environ | {'AWS_ENDPOINT_URL': address, 'STORAGE_EMULATOR_HOST': address, 'SMT_STORAGE_TIMEOUT': ''}
     if trouble == 'no credentials':
       for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'STORAGE_EMULATOR_HOST'):
         env.pop(name)
