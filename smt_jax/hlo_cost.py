@@ -16,6 +16,8 @@ from smt_jax.hlo import WIDTHS, Instruction, computations, trip_count
 _ARRAY = re.compile(r'(\w+)\[([\d,]*)\](?:\{([^{}]*)\})?')
 _NO_TRAFFIC = {'parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'while', 'conditional', 'call',
                'after-all', 'partition-id', 'replica-id', 'iota', 'opt-barrier', 'add-dependency'}
+_NO_KERNEL = re.compile(r'custom_call_target="(?:AllocateBuffer|AsyncCollective\w+|AssumeGatherIndicesInBound|'
+                        r'ConcatBitcast)"')
 _SLICES = {'dynamic-slice', 'slice', 'gather'}
 _CALLS = re.compile(r'(?:body|to_apply|called_computation)=%?([\w.\-]+)|'
                     r'(?:called_computations|branch_computations)=\{([^}]*)\}')
@@ -66,7 +68,7 @@ def _elements(dims: str) -> int:
 
 
 def _traffic(bodies: Bodies, table: dict[str, Instruction], i: Instruction) -> float:
-  if i.op in _NO_TRAFFIC or i.op.endswith('-done') or i.op.startswith('async'):
+  if i.op in _NO_TRAFFIC or i.op.endswith('-done') or i.op.startswith('async') or _NO_KERNEL.search(i.rest):
     return 0.0
   taken = [table[name].shape if name in table else '' for name in operands(i)]
   if i.op in _SLICES:
@@ -75,31 +77,43 @@ def _traffic(bodies: Bodies, table: dict[str, Instruction], i: Instruction) -> f
     return 2.0 * memory_bytes(taken[1])
   if i.op.endswith('-start'):  # its result holds its operands too
     return float(memory_bytes(i.shape))
-  inside = re.search(r'calls=%?([\w.\-]+)', i.rest) if i.op == 'fusion' else None
-  if inside is None or inside[1] not in bodies:
+  body = _inside(bodies, i)
+  if not body:
     return float(memory_bytes(i.shape) + sum(map(memory_bytes, taken)))
-  return _fusion_traffic(bodies[inside[1]], i, taken)
+  total = float(_written(bodies, body, body[-1], memory_bytes(i.shape)))
+  for parameter in (j for j in body if j.op == 'parameter'):
+    whole = memory_bytes(taken[_number(parameter)]) if _number(parameter) < len(taken) else 0
+    total += min(whole, _read(bodies, body, parameter.name, whole))
+  return total
 
 
-def _fusion_traffic(body: list[Instruction], fusion: Instruction, taken: list[str]) -> float:
+def _inside(bodies: Bodies, i: Instruction) -> list[Instruction]:
+  """The computation of a fusion; empty: it is none."""
+  called = re.search(r'calls=%?([\w.\-]+)', i.rest) if i.op == 'fusion' else None
+  return bodies.get(called[1], []) if called else []
+
+
+def _number(parameter: Instruction) -> int:
+  return int(parameter.rest.partition(')')[0])
+
+
+def _read(bodies: Bodies, body: list[Instruction], name: str, whole: int) -> int:
+  """Bytes that a fusion reads of one of its values: of slices their size, of an array updated in place nothing."""
   users: dict[str, list[Instruction]] = {}
   for i in body:
-    for name in operands(i):
-      users.setdefault(name, []).append(i)
-  table = {i.name: i for i in body}
-  total = 0.0
-  for parameter in (i for i in body if i.op == 'parameter'):
-    index = int(re.match(r'(\d+)', parameter.rest)[1])  # pyright: ignore[reportOptionalSubscript]
-    whole = memory_bytes(taken[index]) if index < len(taken) else 0
-    read = 0
-    for user in _through_bitcasts(users, parameter.name):
-      if user.op in _SLICES:
-        read += _size(user.shape)
-      elif not (user.op == 'dynamic-update-slice' and operands(user)[0] in _aliases(table, parameter.name)):
-        read = whole
-        break
-    total += min(read, whole)
-  return total + _written(table, body[-1], memory_bytes(fusion.shape))
+    for taken in operands(i):
+      users.setdefault(taken, []).append(i)
+  aliases, total = _aliases({i.name: i for i in body}, name), 0
+  for user in _through_bitcasts(users, name):
+    within = _inside(bodies, user)
+    if user.op in _SLICES:
+      total += _size(user.shape)
+    elif within:  # fusions hold fusions
+      places = [at for at, taken in enumerate(operands(user)) if taken in aliases]
+      total += sum(_read(bodies, within, j.name, whole) for j in within if j.op == 'parameter' and _number(j) in places)
+    elif not (user.op == 'dynamic-update-slice' and operands(user)[0] in aliases):
+      return whole
+  return total
 
 
 def _through_bitcasts(users: dict[str, list[Instruction]], name: str) -> Iterator[Instruction]:
@@ -119,14 +133,18 @@ def _aliases(table: dict[str, Instruction], name: str) -> set[str]:
   return found
 
 
-def _written(table: dict[str, Instruction], root: Instruction, whole: int) -> float:
+def _written(bodies: Bodies, body: list[Instruction], root: Instruction, whole: int) -> int:
+  """Bytes that a fusion writes: of an array updated in place the update."""
+  table = {i.name: i for i in body}
   while root.op == 'bitcast' and operands(root)[0] in table:
     root = table[operands(root)[0]]
   if root.op == 'dynamic-update-slice' and operands(root)[1] in table:
     return min(whole, _size(table[operands(root)[1]].shape))
+  if within := _inside(bodies, root):
+    return _written(bodies, within, within[-1], whole)
   if root.op == 'tuple':
     parts = [table[name] for name in operands(root) if name in table]
-    return min(whole, sum(_written(table, part, memory_bytes(part.shape)) for part in parts))
+    return min(whole, sum(_written(bodies, body, part, memory_bytes(part.shape)) for part in parts))
   return whole
 
 
@@ -135,8 +153,7 @@ def _size(shape: str) -> int:
 
 
 def _flops(bodies: Bodies, table: dict[str, Instruction], i: Instruction) -> float:
-  if i.op == 'fusion' and (inside := re.search(r'calls=%?([\w.\-]+)', i.rest)):
-    body = bodies.get(inside[1], [])
+  if body := _inside(bodies, i):
     return sum(_flops(bodies, {j.name: j for j in body}, j) for j in body)
   if i.op not in ('dot', 'convolution'):
     return 0.0
