@@ -39,4 +39,4 @@ def test_every_step_of_a_work_directory(tmp_path):
   runs = find_runs(str(tmp_path / 'out'))
   assert len(group(runs)) == len(results)
   write_report(runs, tmp_path / 'report')
-  assert (tmp_path / 'report' / 'quality_scaling.svg').exists()  # accuracy over training tokens, step by step
+  assert (tmp_path / 'report' / 'scaling.svg').exists()  # accuracy over training tokens, step by step
