@@ -35,7 +35,9 @@ _log = logging.getLogger(__name__)
 
 
 def folder(workdir: PathLike) -> epath.Path:
-  return epath.Path(workdir) / 'checkpoints'
+  """Where the checkpoints are; absolute on local disks, as Orbax reads no other paths."""
+  root = epath.Path(workdir) / 'checkpoints'
+  return root if storage.is_remote(workdir) else root.absolute()
 
 
 def steps(workdir: PathLike) -> list[int]:

@@ -183,3 +183,9 @@ def test_meta_is_json_for_others(tmp_path, state):
   save(tmp_path, state, {1: None})
   meta = json.loads((tmp_path / 'checkpoints' / '1' / 'meta' / 'metadata').read_text())
   assert meta['step'] == 1 and set(meta['fingerprints']) == {'params', 'opt_state'}
+
+
+def test_a_relative_folder_is_the_same_folder(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert checkpoint.folder('run') == checkpoint.folder(tmp_path / 'run')
+  assert checkpoint.folder('run').is_absolute()
