@@ -26,7 +26,7 @@ def get_config(variant: str = 'smt') -> TrainConfig:
   return TrainConfig(
       epochs=1.0,
       mix=DataConfig(ratios=_RATIOS[variant], batch_size=2, sequence_length=576),
-      optimizer=OptimizerConfig(learning_rate=1.5e-3),
+      optimizer=OptimizerConfig(learning_rate=6e-4),
       step=StepConfig(compute_dtype='float32'),
       log=LogConfig(every_steps=5),
   )

@@ -31,6 +31,8 @@ _TURNS = flags.DEFINE_integer('turns', 2, 'Questions about a fresh document read
 _EVIDENCE = flags.DEFINE_integer('evidence', 6, 'Examples with the gold evidence alone, by fresh document.',
                                  lower_bound=0)
 _RETRIEVED = flags.DEFINE_integer('retrieved', 1, 'Examples with retrieved chunks, by fresh document.', lower_bound=0)
+_RECALLED = flags.DEFINE_integer('recalled', 0, 'Examples with retrieved chunks, by known document and copy: what the '
+                                 'chunks lack is recalled.', lower_bound=0)
 _GENRES = flags.DEFINE_list('genres', ['town', 'company'], 'Genres of the documents, taken in turn.')
 _CHUNK_SIZE = flags.DEFINE_integer('chunk_size', 400, 'Characters a retrieved chunk.', lower_bound=50)
 _TOP_K = flags.DEFINE_integer('top_k', 4, 'Chunks shown in a retrieval example.', lower_bound=1)
@@ -52,7 +54,7 @@ def main() -> None:
   world = dataclasses.replace(WorldSpec(), genres=tuple(_GENRES.value))
   spec = BaseSpec(seed=_SEED.value, known=_KNOWN.value, copies=_COPIES.value, fresh=_FRESH.value,
                   first_fresh=_FIRST_FRESH.value, excerpts=_EXCERPTS.value, whole=_WHOLE.value, letters=_LETTERS.value,
-                  turns=_TURNS.value, evidence=_EVIDENCE.value, retrieved=_RETRIEVED.value,
+                  turns=_TURNS.value, evidence=_EVIDENCE.value, retrieved=_RETRIEVED.value, recalled=_RECALLED.value,
                   chunk_size=_CHUNK_SIZE.value, top_k=_TOP_K.value, world=world)
   count = write_base_data(_OUT.value, spec, _REPLAY.value, _WORKERS.value)
   print(f'{count:,} records -> {_OUT.value}/records.jsonl')

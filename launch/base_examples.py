@@ -5,6 +5,7 @@ multiple choice with reasoning, recall what it was trained on, and read. Its rec
 
   * `document`: the known documents as text (they repeat in training);
   * `qa`, closed book: open-ended QAs and multiple-choice examples on the known documents, drawn anew for every copy;
+    some show retrieved chunks, which hold the answer, a part of it or none;
   * `qa`, reading: drills on facts and on letters, and multiple-choice examples with their context, each on fresh
     documents that never come again. Reading examples from known documents would teach to answer from memory instead.
 
@@ -46,6 +47,7 @@ class BaseSpec:
     turns: questions asked about one fresh document that is read whole; 0 for none.
     evidence: reading examples with the gold evidence alone, by fresh document.
     retrieved: reading examples with retrieved chunks, by fresh document.
+    recalled: the same on known documents, by document and copy, whatever the chunks hold: the rest is recalled.
     chunk_size, top_k: retrieval as in the evaluation (characters; chunks).
     row: characters of a drill at most, so that it fits a row of tokens.
     world: facts, values, forms, ... of the documents; its set and number are ignored.
@@ -61,6 +63,7 @@ class BaseSpec:
   turns: int = 2
   evidence: int = 6
   retrieved: int = 1
+  recalled: int = 0
   chunk_size: int = 400
   top_k: int = 4
   row: int = 3500
@@ -77,8 +80,10 @@ class BaseSpec:
 def known_records(spec: BaseSpec, start: int, stop: int) -> Iterator[Record]:
   """Documents `start` to before `stop` as text, with `copies` drawings of their closed-book examples."""
   world = spec.known_world()
-  for number in range(start, stop):
-    document = make_document(world, number)
+  documents = [make_document(world, number) for number in range(start, stop)]
+  chunks = chunk_documents([d.document for d in documents], spec.chunk_size)
+  retriever = Bm25Retriever(chunks)
+  for document, number in zip(documents, range(start, stop)):
     yield document_record(document)
     for copy in range(spec.copies):
       rng = random.Random(f'{spec.seed}/known/{number}/{copy}')
@@ -86,6 +91,8 @@ def known_records(spec: BaseSpec, start: int, stop: int) -> Iterator[Record]:
         yield dataclasses.replace(record, id=f'{record.id}.{copy}')
       for question in document.ask(8, rng):
         yield _example(document, question, None, _scoring(rng), f'mc.{copy}', rng)
+      for question, shown in _found(document, document.ask(spec.recalled, rng), chunks, retriever, spec):
+        yield _example(document, question, [c.text for c in shown], _scoring(rng), f'recalled.{copy}', rng)
 
 
 def reading_records(spec: BaseSpec, start: int, stop: int) -> Iterator[Record]:
@@ -155,14 +162,20 @@ def _whole(document: WorldDocument, questions: tuple[Question, ...], rng: random
 def _retrieved(document: WorldDocument, questions: tuple[Question, ...], chunks: list[Chunk],
                retriever: Bm25Retriever, spec: BaseSpec, rng: random.Random) -> Iterator[Record]:
   """Up to `retrieved` examples whose retrieved chunks hold all the evidence: others would teach to make things up."""
-  queries = [f'{document.document.title} {q.question}' for q in questions]
   made = 0
-  for question, hits in zip(questions, retriever.search(queries, spec.top_k)):
-    shown = [chunks[hit.chunk] for hit in reversed(hits)]  # best last, as in the evaluation
+  for question, shown in _found(document, questions, chunks, retriever, spec):
     own = ' '.join(' '.join(c.body.split()) for c in shown if c.document_id == document.document.id)
     if made < spec.retrieved and all(' '.join(e.split()) in own for e in question.metadata['evidence']):
       made += 1
       yield _example(document, question, [c.text for c in shown], _scoring(rng), 'rag', rng)
+
+
+def _found(document: WorldDocument, questions: tuple[Question, ...], chunks: list[Chunk], retriever: Bm25Retriever,
+           spec: BaseSpec) -> Iterator[tuple[Question, list[Chunk]]]:
+  """Each question with the chunks that the evaluation's retrieval shows for it, the best one last."""
+  queries = [f'{document.document.title} {q.question}' for q in questions]
+  for question, hits in zip(questions, retriever.search(queries, spec.top_k) if queries else ()):
+    yield question, [chunks[hit.chunk] for hit in reversed(hits)]
 
 
 def _record(document: WorldDocument, name: str, method: str, messages: list[dict[str, str]]) -> Record:
@@ -178,7 +191,7 @@ def _rows(task: tuple[str, BaseSpec, int, int]) -> list[dict[str, Any]]:
 
 def base_rows(spec: BaseSpec, workers: int = 1) -> Iterator[dict[str, Any]]:
   """All records as rows of records.jsonl, in an order that does not depend on `workers`."""
-  tasks = [('known', spec, r.start, r.stop) for r in _batched(range(spec.known), 4)]
+  tasks = [('known', spec, r.start, r.stop) for r in _batched(range(spec.known), _GROUP // 4)]
   fresh = range(spec.first_fresh, spec.first_fresh + spec.fresh)
   tasks += [('fresh', spec, r.start, r.stop) for r in _batched(fresh, _GROUP)]
   if workers == 1:

@@ -5,12 +5,13 @@ from absl import flags
 from data_gen.errors import UserError
 from launch import app, paths
 
-SUITES = ('train', 'decode', 'input', 'client')
+SUITES = ('train', 'checkpoint', 'decode', 'input', 'client')
 
 _SUITE = flags.DEFINE_enum('suite', None, list(SUITES), 'What is measured. train: the training step; decode: '
-                           'generation; both beside Hugging Face with --peer_python. input: the rows of a run, as fast '
-                           'as they come. client: the hosted generator beside a bare loop over the same client '
-                           'library, its memory, its promises under chaos.', required=True)
+                           'generation; both beside Hugging Face with --peer_python. checkpoint: saving, reading '
+                           'and restarting, with the rows and the first of the variants of train. input: the rows of '
+                           'a run, as fast as they come. client: the hosted generator beside a bare loop over the '
+                           'same client library, its memory, its promises under chaos.', required=True)
 _OUT = paths.writes('out', None, 'Folder for <suite>.json and a table, <suite>.md.', required=True)
 _PEER = flags.DEFINE_string('peer_python', '', 'train, decode: interpreter with torch and transformers that runs the '
                             'peer, before ours and in a process of its own; empty: no peer.')
@@ -53,6 +54,11 @@ def main() -> None:
     print(train.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, sequence_length=_LENGTH.value,
                     rows=_ROWS.value or 4, variants=tuple(_VARIANTS.value), remat=_REMAT.value, steps=_STEPS.value,
                     attention=_ATTENTION.value, **peer))
+  elif _SUITE.value == 'checkpoint':
+    from smt_jax.benchmarks import checkpoints
+    print(checkpoints.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, sequence_length=_LENGTH.value,
+                          rows=_ROWS.value or 4, variants=tuple(_VARIANTS.value), remat=_REMAT.value,
+                          steps=_STEPS.value))
   elif _SUITE.value == 'decode':
     from smt_jax.benchmarks import decode
     print(decode.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, rows=_ROWS.value,

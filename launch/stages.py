@@ -34,7 +34,7 @@ FULL = Size(documents=6, tokens_per_method='24x', token_budget=150_000, limit=0)
 SHORT = Size(documents=4, tokens_per_method='3x', token_budget=16_000, limit=16)
 ROW = 576  # tokens of a packed row: a question with its retrieved chunks, in replay
 _REPLY = 120  # tokens of an answer at most: options read out, three facts, the answer
-_CHUNKS = ('--chunk_size=120', '--top_k=3')  # chosen on tuning worlds
+_CHUNKS = ('--chunk_size=120', '--top_k=8')  # chosen on tuning worlds
 ARMS = ('qa', 'documents', 'smt')
 EVALUATIONS = (('base', 'closed_book'), ('base', 'rag'), ('base', 'oracle'), ('qa', 'closed_book'),
                ('documents', 'closed_book'), ('smt', 'closed_book'), ('smt', 'rag'))
@@ -53,8 +53,9 @@ def quickstart(out: pathlib.Path, seed: int, size: Size) -> list[Stage]:
       '--methods=qa,active_reading,focal', f'--tokenizer={BASE}', f'--tokens_per_method={size.tokens_per_method}',
       f'--seed={seed}'), synthetic / 'summary.json', needs=(questions,))
   replayed = Stage('replay: more of what the base was trained on', (
-      'base_data', f'--out={replay}', '--known=24', '--copies=1', '--fresh=24', '--excerpts=1', '--nowhole',
-      '--turns=0', '--evidence=4', '--retrieved=2', *_CHUNKS, '--replay'), replay / 'records.jsonl', needs=())
+      'base_data', f'--out={replay}', '--known=24', '--copies=1', '--recalled=2', '--fresh=24', '--excerpts=1',
+      '--nowhole', '--turns=0', '--evidence=4', '--retrieved=2', *_CHUNKS, '--replay'), replay / 'records.jsonl',
+      needs=())
   rows = (f'--tokenizer={BASE}', f'--sequence_length={ROW}')
   stages = [
       prepared, replayed, synthesized,

@@ -197,4 +197,7 @@ def test_shapes_are_few_and_close():
     assert len(lengths) < 32
     assert all(n <= shapes.length(n) <= max(shapes.smallest, n * (1 + 1 / shapes.per_octave)) for n in range(1, 8193))
   assert Shapes(parts=6).rows(4) == 6 and [CPU.rows(n) for n in (1, 2, 5, 64)] == [1, 4, 16, 64]
+  assert [ACCELERATOR.slots(n) for n in (3, 65, 448, 449)] == [4, 128, 448, 512]
+  assert [ACCELERATOR.slots_within(n) for n in (1, 63, 127, 507)] == [1, 32, 64, 448]
+  assert [CPU.slots(65), CPU.slots_within(63)] == [256, 16] and Shapes(parts=6).slots_within(4) == 6
   assert CPU.rows_that_fit(64) * 64 <= CPU.prefill_tokens and CPU.rows_that_fit(10**6) == 1

@@ -1,15 +1,17 @@
 """The peer of `--suite=train`: a Hugging Face Llama's training step (random weights, bfloat16 state, fused AdamW).
 
 Run by `launch.benchmark --peer_python=...` with an interpreter that has torch and transformers; prints a JSON line for
-each way of running it that the machine allows: as it is, compiled, with Liger's kernels, with both. It takes no
-gradient norm, clips nothing and rounds to nearest, which ours does not allow itself.
+each way of running it that the machine allows: as it is, compiled, with Liger's kernels, with both. Each runs in a
+process of its own, as an error on the GPU ends the one it happens in. It takes no gradient norm, clips nothing and
+rounds to nearest, which ours does not allow itself.
 """
 
 import argparse
-import gc
 import itertools
 import json
 import statistics
+import subprocess
+import sys
 import time
 
 import torch
@@ -85,18 +87,22 @@ def main():
                  help='what is tried, in this order; what the machine has not is left out')
   p.add_argument('--steps', type=int, default=20)
   p.add_argument('--warmup', type=int, default=3)
+  p.add_argument('--timeout', type=float, default=600, help='seconds for one of them, compiling included')
   a = p.parse_args()
-  device = 'cuda' if torch.cuda.is_available() else 'cpu'
-  torch.set_float32_matmul_precision('high')
-  for way in a.ways.split(','):
-    for rows in map(int, a.rows.split(',')):
-      try:
-        print(json.dumps(measure(a, way, rows, device)), flush=True)
-      except (ImportError, torch.cuda.OutOfMemoryError) as e:
-        print(f'left out: {way} with {rows} rows: {type(e).__name__}', flush=True)
-      gc.collect()
-      torch.compiler.reset()
-      torch.cuda.empty_cache()
+  tried = [(way, rows) for way in a.ways.split(',') for rows in map(int, a.rows.split(','))]
+  if len(tried) == 1:
+    torch.set_float32_matmul_precision('high')
+    print(json.dumps(measure(a, *tried[0], 'cuda' if torch.cuda.is_available() else 'cpu')), flush=True)
+    return
+  for way, rows in tried:  # the last of a flag counts
+    command = [sys.executable, *sys.argv, f'--ways={way}', f'--rows={rows}']
+    try:
+      done = subprocess.run(command, capture_output=True, text=True, timeout=a.timeout, check=False)
+      said = done.stdout if not done.returncode else done.stderr
+    except subprocess.TimeoutExpired:
+      said = f'took longer than {a.timeout:.0f} s'
+    last = (said.strip().splitlines() or ['nothing'])[-1]
+    print(last if last.startswith('{') else f'left out: {way} with {rows} rows: {last}', flush=True)
 
 
 if __name__ == '__main__':

@@ -70,7 +70,8 @@ def run_peer(python: str, script: str, arguments: list[str], timeout: float) -> 
     raise UserError(f'--peer_timeout={timeout:.0f}: {script} took longer') from None
   rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
   if done.returncode or not rows:
-    last = (done.stderr.strip().splitlines() or ['it printed nothing'])[-1]
+    said = done.stderr if done.returncode else done.stdout
+    last = (said.strip().splitlines() or ['it printed nothing'])[-1]
     raise UserError(f'--peer_python={python}: {script} failed: {last}')
   return rows
 

@@ -133,7 +133,7 @@ class Engine:
       steps: tokens decoded between two looks at the batch; 0: the engine's own number.
     """
     sizes = dataclasses.replace(self._shapes, steps=steps) if steps else self._shapes
-    return Batcher(self._program, self._weights, sizes, sizes.rows(rows),
+    return Batcher(self._program, self._weights, sizes, sizes.slots(rows),
                    self.config.max_position_embeddings, tokenizer if tokenizer is not None else self.tokenizer)
 
   def batch_size(self, length: int) -> int:
@@ -146,9 +146,7 @@ class Engine:
       devices = self._program.mesh.devices.flat if self._program.mesh is not None else jax.local_devices()[:1]
       free = [s['bytes_limit'] - s['bytes_in_use'] for d in devices if (s := d.memory_stats())]
       room = int(_DEVICE_CACHE_SHARE * min(free) * len(free)) if free else 8 * 2**30
-    fit = max(1, min(self._max_batch, room // row))
-    rows = self._shapes.rows(fit)
-    return rows if rows <= max(fit, self._shapes.parts) else self._shapes.rows(rows // self._shapes.row_factor)
+    return self._shapes.slots_within(max(1, min(self._max_batch, room // row)))
 
   def logprobs(self, sequences: Sequence[list[int]], *, progress: Report | None = None) -> list[np.ndarray]:
     """Natural-log probability of every token but the first given those before it: float32 [n - 1] a sequence.
