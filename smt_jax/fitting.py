@@ -65,7 +65,7 @@ def run_all(runs: Sequence[tuple[str, TrainConfig, Topology]], out: str = '') ->
       with AppendLog(out) as log:
         log.append({'name': name, **dataclasses.asdict(found), 'compile_seconds': round(time.monotonic() - started)})
   if refused:
-    raise UserError(refused[0] if len(refused) == 1 else f'{len(refused)} of {len(runs)} do not fit, as said above')
+    raise UserError(refused[0] if len(refused) == 1 else f'{len(refused)} of {len(runs)} are refused, as said above')
 
 
 def _filled(config: TrainConfig) -> TrainConfig:

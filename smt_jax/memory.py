@@ -1,8 +1,8 @@
 """An estimate of a step's memory, without compiling it: what remat='auto' goes by, and what planning prints.
 
-The state's bytes are exact. The rest counts what must be alive at once: the compute copy of the weights, gradients,
-gathered layers, one chunk of the loss, and the activations that the chosen policy keeps. It has not yet been held
-against a GPU compiler's own figures.
+The state's bytes are exact. The rest counts what must be alive at once: the compute copy of the weights, gathered
+layers, a layer being recomputed, and the larger of two moments: the loss, with all activations that the policy keeps,
+and the end of the backward pass, with all gradients. docs/scaling.md holds it against a GPU compiler's own figures.
 """
 
 import dataclasses
@@ -20,12 +20,13 @@ from smt_jax.mesh import batch_parts
 from smt_jax.state import Setup
 
 POLICIES = ('none', 'products', 'attention', 'full')
+_RECOMPUTED_AT_ONCE = 6  # layers, where a program without a loop recomputes all: XLA begins early (one compilation)
 USABLE = 0.92  # of a device's memory; the rest is fragmentation and the libraries' own
 
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-  """Bytes on one device."""
+  """Bytes on one device at the fullest moment; what is not alive then is 0 or what is left of it."""
   state: int
   compute_weights: int
   gradients: int
@@ -60,20 +61,24 @@ def estimate(setup: Setup, policy: str) -> Estimate:
   tokens = (config.mix.batch_size // config.step.accumulation_steps // batch_parts(mesh)
             * config.mix.sequence_length // mesh.shape['context'])
   trained, shapes = setup.shapes.params, setup.shapes
-  accumulated = config.step.accumulation_steps > 1
   layer = local_bytes(setup.weights, compute) * mesh.shape['fsdp'] / model.num_hidden_layers
   columns = model.vocab_size // tensor
   chunk = math.ceil(tokens / chunk_count(tokens, columns, config.step.loss_chunks, CHUNK_BYTES))
-  kept = kept_elements(model, policy, tensor) * model.num_hidden_layers
-  kept += kept_elements(model, 'none', tensor) * (policy != 'none')  # one layer at a time is recomputed
+  token = tokens * compute.itemsize
+  kept = int(kept_elements(model, policy, tensor) * model.num_hidden_layers * token)
+  again = 0 if policy == 'none' else 1 if policy != 'full' or config.step.scan_layers else _RECOMPUTED_AT_ONCE
+  gradients = local_bytes(trained, compute)
+  accumulated = local_bytes(trained, jnp.float32) if config.step.accumulation_steps > 1 else 0
+  loss = model.hidden_size * columns * (4 + compute.itemsize * (mesh.shape['fsdp'] > 1)) + 8 * chunk * columns
+  at_loss = loss + kept > gradients  # activations go as gradients come
   return Estimate(
       state=local_bytes((shapes.params, shapes.opt_state, shapes.frozen)),
       compute_weights=0 if trained is setup.weights and config.step.param_dtype == compute.name
       else local_bytes(trained, compute, matrices_only=True),
-      gradients=local_bytes(trained, compute) + (local_bytes(trained, jnp.float32) if accumulated else 0),
+      gradients=accumulated + (0 if at_loss else gradients),
       gathered=int(2 * layer) if mesh.shape['fsdp'] > 1 else 0,
-      loss=model.hidden_size * columns * (4 + compute.itemsize * (mesh.shape['fsdp'] > 1)) + 8 * chunk * columns,
-      activations=int(kept * tokens * compute.itemsize))
+      loss=loss if at_loss else 0,
+      activations=(kept if at_loss else 0) + int(again * kept_elements(model, 'none', tensor) * token))
 
 
 def remat_policy(setup: Setup) -> str:

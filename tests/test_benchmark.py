@@ -12,7 +12,7 @@ from train_fixtures import make_corpus
 
 from data_gen.errors import UserError
 from smt_jax import xla_flags
-from smt_jax.benchmarks import common, decode, inputs, train
+from smt_jax.benchmarks import checkpoints, common, decode, inputs, train
 from smt_jax.chips import CHIPS
 from smt_jax.metrics import flops_per_token
 
@@ -39,6 +39,22 @@ def test_decode_suite(tmp_path):
   assert row['rows'] == 3 and 0 <= row['host_share'] <= 1
   np.testing.assert_allclose(row['end_to_end_per_second'] * row['seconds'], 3 * 40, rtol=1e-6)
   assert row['end_to_end_per_second'] < row['per_second']
+
+
+@pytest.mark.slow
+def test_checkpoint_suite(tmp_path):
+  checkpoints.run(tmp_path, preset='tiny', layers=1, sequence_length=64, rows=1, steps=2)
+  rows = {row['what']: row for row in read(tmp_path, 'checkpoint')}
+  assert len(rows) == 7 and all(row['seconds'] > 0 for what, row in rows.items() if 'stall' not in what)
+  size = rows['read: restored and verified']['gb']
+  assert 1e-4 < size < 1e-2 and rows['save: until it is on disk']['gb'] == size
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['checkpoint.json', 'checkpoint.md']
+
+
+@pytest.mark.slow
+def test_checkpoint_suite_says_that_a_part_failed(tmp_path):
+  with pytest.raises(UserError, match='the part "save" failed'):
+    checkpoints.run(tmp_path, preset='huge')
 
 
 def test_input_suite(tmp_path):
@@ -106,6 +122,16 @@ def test_a_peer_that_fails_is_quoted(tmp_path):
 def test_peers(script, flags):
   (row,) = common.run_peer(sys.executable, script, ['--preset=tiny', *flags], timeout=300)
   assert row['per_second'] > 0 and row['who'].startswith('transformers')
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec('torch'), reason='torch is not installed')
+def test_a_way_that_fails_takes_no_other_with_it():
+  flags = ['--preset=tiny', '--layers=1', '--sequence=32', '--rows=1', '--steps=2', '--warmup=1']
+  (row,) = common.run_peer(sys.executable, 'hf_train.py', [*flags, '--ways=liger,plain'], timeout=300)
+  assert row['who'] == 'transformers (plain)'
+  with pytest.raises(UserError, match='left out: liger with 1 rows: ModuleNotFoundError'):
+    common.run_peer(sys.executable, 'hf_train.py', [*flags, '--ways=liger', '--rows=1,1'], timeout=300)
 
 
 def test_command_names_a_wrong_suite():

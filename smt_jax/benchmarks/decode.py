@@ -3,7 +3,7 @@
 Decode tokens/s leave the prefill out. The ceiling is what memory bandwidth allows at that batch and mean context:
 every step reads all weights once and every row's keys and values once. Prefill MFU: (2 x matmul parameters without the
 output matrix + 2 x layers x heads x head_dim x length) FLOPs a prompt token over the dense bfloat16 peak. Host share:
-the part of the time in which the host was not waiting for the device.
+the part of the time outside of calls of the device's programs and of waiting for what they give.
 """
 
 import os

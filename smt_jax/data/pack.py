@@ -4,6 +4,7 @@
 run leaves nothing under a final name that the next run would not replace.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -162,9 +163,9 @@ def _write(inputs: Sequence[pathlib.Path], tokenizer: str, folder: pathlib.Path,
     tokens = np.bincount(segments[:, 0], weights=segments[:, 3]).astype(np.int32)
     np.save(folder / index_name(source, split, 'tokens'), tokens)
   every = [shard for group in shards.values() for shard in group]
-  written = ordered_map(rows.write_shard, every, min(workers, len(every)))
-  sizes = dict(zip([s.path for s in every],
-                   tqdm.tqdm(written, desc='write', total=len(every), unit=' shards', disable=None)))
+  with contextlib.closing(ordered_map(rows.write_shard, every, min(workers, len(every)))) as written:
+    sizes = dict(zip([s.path for s in every],
+                     tqdm.tqdm(written, desc='write', total=len(every), unit=' shards', disable=None)))
   spool.unlink()
   for source in dict.fromkeys(source for source, _ in shards):
     rows.write_metadata(folder / source / VERSION, settings.sequence_length, {

@@ -5,7 +5,7 @@ import concurrent.futures
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from data_gen.errors import UserError
@@ -15,8 +15,10 @@ Result = TypeVar('Result')
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int,
-                initializer: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()) -> Iterator[Result]:
+                initializer: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()) -> Generator[Result, None, None]:
   """Yields `function(item)` in the order of `items`; with one worker in this very process.
+
+  To be closed where it may be left early (`contextlib.closing`): its processes end with it.
 
   Args:
     function: picklable (a module's function) when `workers` > 1.

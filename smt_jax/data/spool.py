@@ -4,6 +4,7 @@ The file holds int32: a token id, or its bitwise complement where the token is n
 memory that packing takes is this table's, about 100 bytes a record plus the ids, however many tokens there are.
 """
 
+import contextlib
 import dataclasses
 import glob
 import os
@@ -77,7 +78,8 @@ def write_spool(paths: Sequence[pathlib.Path], tokenizer_dir: str | os.PathLike[
   seen: set[str] = set()
   shared: dict[Any, Any] = {}  # one object for each method and set of documents, not one a record
   rendered = ordered_map(_render, _batches(paths), workers, _load, (os.fspath(tokenizer_dir), loss_on_prompt))
-  with open(spool, 'wb') as f, tqdm.tqdm(desc='tokenize', unit=' records', disable=None) as bar:
+  with (contextlib.closing(rendered), open(spool, 'wb') as f,
+        tqdm.tqdm(desc='tokenize', unit=' records', disable=None) as bar):
     for records, places, tokens, batch_lengths in rendered:
       for record, place in zip(records, places):
         if record.id in seen:

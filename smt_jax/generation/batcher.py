@@ -66,7 +66,7 @@ class Batcher:
     with program.context():  # a fused kernel reads no more than it must; otherwise the cache starts short and grows
       self.whole = reads_cache_fused(program.compute_dtype, program.model(weights).config.head_dim,
                                       program.attention)
-    self.waited = 0.0  # seconds in which the host had nothing to do but wait for the device
+    self.waited = 0.0  # seconds in calls of the device's programs (compiling included) and waiting for what they give
 
   def submit(self, job: Job) -> None:
     """Queues a job; its prompt has a token at least and leaves room for one more."""
@@ -172,10 +172,12 @@ class Batcher:
         'top_k': (np.int32, [j.sampling.top_k for j in group]),
         'ignore_eos': (bool, [j.sampling.ignore_eos for j in group]),
     }
-    self._slots = decode.admit(
-        self._program, self._weights, self._slots, tokens_PT,
-        np.asarray(source + [0] * len(nowhere), np.int32), np.asarray(slots + nowhere, np.int32),
-        {name: _filled(np.asarray(values, dtype), rows) for name, (dtype, values) in new.items()})
+    values = {name: _filled(np.asarray(of_jobs, dtype), rows) for name, (dtype, of_jobs) in new.items()}
+    sources = np.asarray(source + [0] * len(nowhere), np.int32)
+    begun = time.perf_counter()
+    self._slots = decode.admit(self._program, self._weights, self._slots, tokens_PT, sources,
+                               np.asarray(slots + nowhere, np.int32), values)
+    self.waited += time.perf_counter() - begun
     for slot, job in zip(slots, group):
       self._jobs[slot] = job
 
