@@ -15,7 +15,8 @@ Result = TypeVar('Result')
 
 
 def ordered_map(function: Callable[[Item], Result], items: Iterable[Item], workers: int,
-                initializer: Callable[..., None] | None = None, arguments: tuple[Any, ...] = ()) -> Generator[Result, None, None]:
+                initializer: Callable[..., None] | None = None, arguments: tuple[Any, ...] = (),
+                ) -> Generator[Result, None, None]:
   """Yields `function(item)` in the order of `items`; with one worker in this very process.
 
   To be closed where it may be left early (`contextlib.closing`): its processes end with it.
