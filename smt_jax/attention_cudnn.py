@@ -8,12 +8,13 @@ its own, given where it begins and how long it is; what lies between documents i
 is fixed when compiling, and each costs time and memory whether used or not. A batch with more runs goes through XLA
 attention inside the same program: slower, as correct.
 
-`jax.nn.dot_product_attention` has no argument for this (jax 0.10 and 0.11) and up to 0.11.0 JAX's own conversion of
+`jax.nn.dot_product_attention` has no argument for this (jax 0.10 to 0.12) and up to 0.11.0 JAX's own conversion of
 offsets is wrong with fewer key heads than query heads (jax-ml/jax pull request 39521), so the primitives are bound
 directly, with offsets made here.
 """
 
 import functools
+import inspect
 from typing import Any, NamedTuple
 
 import jax
@@ -25,6 +26,9 @@ try:
 except ImportError:  # a later JAX may move it; attention.py then takes another way
   fused: Any = None
 
+# From JAX 0.12 on the primitives can change scores, and want to be told that they shall not.
+_UNCHANGED = {name: None for name in ('score_mod_name', 'score_mod_jaxpr') if fused is not None
+              and name in inspect.signature(fused._dot_product_attention_fwd_cuda_lowering).parameters}
 TOKENS_A_RUN = 64  # as many slots as runs of this mean length need
 
 
@@ -148,7 +152,7 @@ def decode(q_BKGN: jax.Array, keys_BKSN: jax.Array, values_BKSN: jax.Array, leng
 
 def _settings(head_dim: int, mask: Any, layout: Any) -> dict[str, Any]:
   return {'scale': head_dim**-0.5, 'seed': 0, 'dropout_rate': 0.0, 'variadic_args': (False, False),
-          'mask_type': mask, 'layout': layout.value, 'sliding_window_length': None}
+          'mask_type': mask, 'layout': layout.value, 'sliding_window_length': None, **_UNCHANGED}
 
 
 def _operands(q_BTHN: jax.Array, k_BTKN: jax.Array, runs: Runs | None) -> tuple[list[jax.Array], dict[str, Any]]:
