@@ -79,7 +79,7 @@ def measure(engine: Engine, *, rows: int = 0, prompt_tokens: int = 1024, new_tok
     batcher.step()
   del batcher
   batcher, prefill = prefilled()
-  begun = time.perf_counter()
+  before, begun = batcher.waited, time.perf_counter()
   while batcher.busy:
     batcher.step()
   seconds = time.perf_counter() - begun
@@ -92,7 +92,7 @@ def measure(engine: Engine, *, rows: int = 0, prompt_tokens: int = 1024, new_tok
           'ceiling': limit, 'of_ceiling': speed / limit if limit else None, 'seconds': seconds + prefill,
           'prefill_per_second': rows * prompt_tokens / prefill,
           'prefill_mfu': prefill_mfu(chip, engine.config, rows * prompt_tokens / prefill, prompt_tokens),
-          'host_share': 1 - batcher.waited / seconds}
+          'host_share': 1 - (batcher.waited - before) / seconds}
 
 
 def measure_questions(engine: Engine, *, questions: int, shortest: int = 150, longest: int = 450,
