@@ -75,7 +75,7 @@ def detail_table(arms: Sequence[Arm]) -> Table:
 def subset_table(arms: Sequence[Arm], found: Sequence[Comparison], overlap: Set[str]) -> Table | None:
   """Accuracies and differences on the documents that retrieval was not tuned on, and without contaminated questions.
 
-  None where there is nothing to leave out.
+  A difference for which no part was compared has no line. None where there is nothing to leave out.
   """
   subsets: dict[str, Callable[[dict[str, Any]], bool]] = {}
   rows = [row for arm in arms for run in arm.runs for row in run.asked.values()]
@@ -91,7 +91,8 @@ def subset_table(arms: Sequence[Arm], found: Sequence[Comparison], overlap: Set[
     lines.append([arm.label, *(f'{percent(i.estimate)} {interval(i.low, i.high)}' for i in intervals)])
   for c in found:
     parts = [c.parts.get(name) for name in subsets]
-    lines.append([f'{c.a} − {c.b}', *(_hard(part) for part in parts)])
+    if any(parts):  # the interval over worlds has none
+      lines.append([f'{c.a} − {c.b}', *(_hard(part) for part in parts)])
   touched = len(overlap & {row['id'] for row in rows})
   notes = {'kept back': 'Kept back: the four fifths of documents that launch.tune_rag does not look at.',
            'without overlap': f'Without overlap: without the {touched} questions that training records share wording '
