@@ -28,6 +28,7 @@ from smt_jax.eval import prompts
 from smt_jax.eval.retrieval.bm25 import Bm25Retriever
 from smt_jax.eval.retrieval.chunking import Chunk, chunk_documents
 
+_KNOWN_GROUP = 6  # known documents whose chunks are retrieved together: as many as the quickstart studies
 _GROUP = 24  # fresh documents that are read together: retrieval has distractors, as in the evaluation
 
 
@@ -191,7 +192,7 @@ def _rows(task: tuple[str, BaseSpec, int, int]) -> list[dict[str, Any]]:
 
 def base_rows(spec: BaseSpec, workers: int = 1) -> Iterator[dict[str, Any]]:
   """All records as rows of records.jsonl, in an order that does not depend on `workers`."""
-  tasks = [('known', spec, r.start, r.stop) for r in _batched(range(spec.known), _GROUP // 4)]
+  tasks = [('known', spec, r.start, r.stop) for r in _batched(range(spec.known), _KNOWN_GROUP)]
   fresh = range(spec.first_fresh, spec.first_fresh + spec.fresh)
   tasks += [('fresh', spec, r.start, r.stop) for r in _batched(fresh, _GROUP)]
   if workers == 1:

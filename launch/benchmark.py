@@ -57,7 +57,7 @@ def main() -> None:
   elif _SUITE.value == 'checkpoint':
     from smt_jax.benchmarks import checkpoints
     print(checkpoints.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, sequence_length=_LENGTH.value,
-                          rows=_ROWS.value or 4, variants=tuple(_VARIANTS.value), remat=_REMAT.value,
+                          rows=_ROWS.value or 4, variant=_VARIANTS.value[0], remat=_REMAT.value,
                           steps=_STEPS.value))
   elif _SUITE.value == 'decode':
     from smt_jax.benchmarks import decode

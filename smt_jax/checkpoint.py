@@ -121,7 +121,7 @@ class Checkpointer:
     options = ocp.CheckpointManagerOptions(
         preservation_policy=AnyPreservationPolicy(keep), enable_async_checkpointing=config.asynchronous,
         save_root_metadata=False, cleanup_tmp_directories=True)
-    # Trained weights and moments shrink by a tenth at most; packing and unpacking them takes longer than the disk does.
+    # Random weights shrink by a tenth, for 40% of the processor time of reading them (docs/performance.md).
     handlers: dict[str, Any] = {name: ocp.PyTreeCheckpointHandler(use_compression=False)
                                 for name in ('params', 'adapters', 'opt_state')}
     return ocp.CheckpointManager(folder(storage.absolute(self._workdir)), options=options,

@@ -1,7 +1,7 @@
 """An estimate of a step's memory, without compiling it: what remat='auto' goes by, and what planning prints.
 
 The state's bytes are exact. The rest counts what must be alive at once: the compute copy of the weights, gathered
-layers, a layer being recomputed, and the larger of two moments: the loss, with all activations that the policy keeps,
+layers, layers being recomputed, and the larger of two moments: the loss, with all activations that the policy keeps,
 and the end of the backward pass, with all gradients. docs/scaling.md holds it against a GPU compiler's own figures.
 """
 

@@ -49,6 +49,21 @@ def test_examples_come_in_every_scoring_of_the_evaluation():
   assert any(re.fullmatch('Answer: ..+', reply) and not re.fullmatch('Answer: [A-D]', reply) for reply in replies)
 
 
+def test_examples_on_known_documents_show_chunks_that_hold_all_a_part_or_none_of_the_evidence():
+  spec = dataclasses.replace(SPEC, known=4, recalled=6, chunk_size=120, top_k=2)
+  evidence = {q.question: q.metadata['evidence'] for world in generate(spec.known_world())
+              for q in world.ask(200, random.Random(0))}
+  shown = set()
+  for record in known_records(spec, 0, 4):
+    if record.method == 'world_recalled':
+      ((prompt, _),) = _turns(record)
+      context, asked = prompt.split('\n\nAbout "')
+      needed = evidence.get(asked.splitlines()[1])
+      if needed:
+        shown.add(sum(' '.join(e.split()) in ' '.join(context.split()) for e in needed) / len(needed))
+  assert 1.0 in shown and min(shown) < 1
+
+
 def test_letter_drills_name_right_letters_of_options_in_orders_of_their_own():
   orders = set()
   for world in generate(WORLD):

@@ -10,7 +10,9 @@ import pytest
 
 from configs import pods, quality
 from data_gen.errors import UserError
-from smt_jax import fitting
+from smt_jax import fitting, memory
+from smt_jax.benchmarks import common
+from smt_jax.benchmarks.train import Variant
 from smt_jax.chips import parse_topology
 from smt_jax.config import MeshConfig
 
@@ -43,6 +45,16 @@ def test_state_is_counted_to_the_byte():
   assert found.memory['weights'] * 4 == pytest.approx(4 * parameters, rel=1e-4)  # norms lie whole on every device
   assert found.memory['optimizer'] * 4 == pytest.approx((4 + 2) * parameters, rel=1e-4)  # float32 nu, bfloat16 mu
   assert found.collective_bytes['all-gather'] == pytest.approx(2 * 2 * parameters * 3 / 4, rel=1e-3)
+
+
+@pytest.mark.parametrize('state, rows, remat, compiled', [  # bytes of programs compiled on an H200: docs/scaling.md
+    ('default', 5, 'products', 132.42e9), ('default+packed', 5, 'products', 137.86e9), ('bf16', 8, 'products', 102.8e9),
+    ('default', 16, 'full', 136.825 * GIB),
+])
+def test_the_estimate_agrees_with_what_a_gpu_compiler_said(state, rows, remat, compiled):
+  config = Variant(state).config(common.preset('llama8b'), rows, 2048, remat, 'auto')
+  assert memory.estimate(fitting.described(config, parse_topology('h200:1')), remat).total == pytest.approx(
+      compiled, rel=0.1)
 
 
 def test_the_change_that_is_named_makes_it_fit():

@@ -8,7 +8,6 @@ the start of a process to the end of its first step, compiled programs cached, w
 
 import argparse
 import concurrent.futures
-import dataclasses
 import json
 import os
 import pathlib
@@ -42,14 +41,14 @@ _BLOCK = 16 * 2**20
 
 
 def run(out: str | os.PathLike[str], *, preset: str = 'llama8b', layers: int = 0, sequence_length: int = 2048,
-        rows: int = 4, variants: tuple[str, ...] = ('default',), remat: str = 'auto', steps: int = 20) -> str:
+        rows: int = 4, variant: str = 'default', remat: str = 'auto', steps: int = 20) -> str:
   """Saves in one process and restarts in another; writes OUT/checkpoint.json and OUT/checkpoint.md; returns the table.
 
   OUT must have room for one checkpoint, which is removed at the end.
 
   Args:
     rows: sequences a device.
-    variants: the first names the state, as in suite `train`.
+    variant: the state and rows, as in suite `train`.
     steps: steps timed before the save.
 
   Raises:
@@ -59,7 +58,7 @@ def run(out: str | os.PathLike[str], *, preset: str = 'llama8b', layers: int = 0
   work, cache = out / 'work', out / 'compiled'
   shutil.rmtree(work, ignore_errors=True)
   arguments = [f'--preset={preset}', f'--layers={layers}', f'--length={sequence_length}', f'--rows={rows}',
-               f'--variant={variants[0]}', f'--remat={remat}', f'--steps={steps}', f'--work={work}', f'--cache={cache}']
+               f'--variant={variant}', f'--remat={remat}', f'--steps={steps}', f'--work={work}', f'--cache={cache}']
   found: list[common.Row] = []
   try:
     for part in ('save', 'restart'):
@@ -197,7 +196,7 @@ def main() -> None:
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   variant = Variant(a.variant)
   config = variant.config(common.preset(a.preset, a.layers), a.rows * jax.device_count(), a.length, a.remat, 'auto')
-  program = _Program(dataclasses.replace(config), variant.packed)
+  program = _Program(config, variant.packed)
   work = pathlib.Path(a.work).absolute()
   found = save(program, work, a.steps) if a.part == 'save' else restart(program, work, started)
   for row in [{'machine': common.machine()}, *found]:

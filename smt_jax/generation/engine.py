@@ -84,7 +84,7 @@ class Engine:
     self._shapes = dataclasses.replace(shapes.CPU if on_cpu else shapes.ACCELERATOR, parts=parts)
     self._max_batch = max_batch or (64 if on_cpu else 512)
     self._on_cpu = on_cpu
-    self.waited = 0.0  # seconds for which `generate` waited for the device, over all calls
+    self.waited = 0.0  # the batchers' `waited`, over all calls of `generate`
     self.rows = 0  # rows decoded at once in the last call of `generate`
 
   def generate(self, prompts: Sequence[list[int]], sampling: Sampling, *, tokenizer: Any = None,

@@ -47,20 +47,20 @@ class Shapes:
 
   def slots_within(self, n: int) -> int:
     """The largest allowed size of a running batch of at most `n`; one row a part at least."""
-    rows = 1
-    while rows * self.row_factor <= n:
-      rows *= self.row_factor
+    rows = self._power_within(n)
     if self.slot_step:
       rows = max(rows, n // self.slot_step * self.slot_step)
     return max(self.parts, rows // self.parts * self.parts)
 
   def rows_that_fit(self, length: int) -> int:
     """How many rows of a length one prefill batch may have: an allowed number."""
-    most = max(1, self.prefill_tokens // length)
+    return self.rows(self._power_within(self.prefill_tokens // length))
+
+  def _power_within(self, n: int) -> int:
     rows = 1
-    while rows * self.row_factor <= most:
+    while rows * self.row_factor <= n:
       rows *= self.row_factor
-    return self.rows(rows)
+    return rows
 
 
 def _up(n: int, step: int) -> int:
