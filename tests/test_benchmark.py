@@ -117,6 +117,8 @@ def test_a_peer_that_fails_is_quoted(tmp_path):
 @pytest.mark.skipif(not importlib.util.find_spec('torch'), reason='torch is not installed')
 @pytest.mark.parametrize('script, flags', [
     ('hf_train.py', ['--layers=1', '--sequence=32', '--rows=1', '--ways=plain', '--steps=2', '--warmup=1']),
+    ('hf_train.py', ['--layers=1', '--sequence=32', '--rows=1', '--ways=keep', '--steps=2', '--warmup=1',
+                     '--processes=2']),
     ('hf_generate.py', ['--layers=1', '--prompt=8', '--rows=2', '--new_tokens=3']),
 ])
 def test_peers(script, flags):
