@@ -1,6 +1,7 @@
 """The engine: cached decoding equals whole forward passes, samples do not depend on their batch, ends are found."""
 
 import collections
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -129,16 +130,18 @@ def test_end_tokens_end_a_continuation(model, greedy):
   assert on[0][0].ids == ids and on[0][0].finish_reason == 'length'
 
 
-def test_stop_strings_end_a_continuation_in_the_middle_of_its_tokens(engine, greedy, letters):
-  text = letters.decode(greedy[1][0].ids)
-  stop = text[33:36]  # in the second look of the host at the batch
-  at = text.index(stop)
-  completion = engine.generate(PROMPTS[1:2], Sampling(max_new_tokens=40, stop=(stop, 'never there')),
-                               tokenizer=letters)[0][0]
-  assert completion.text == text[:at] and completion.finish_reason == 'stop'
-  assert completion.ids == greedy[1][0].ids[:at + len(stop)]
-  whole = engine.generate(PROMPTS[1:2], Sampling(max_new_tokens=40), tokenizer=letters)[0][0]
+@pytest.mark.parametrize('begins', [33, 0])  # in the second look of the host at the batch; at once
+def test_stop_strings_end_a_continuation_in_the_middle_of_its_tokens(engine, letters, begins):
+  sampling = Sampling(max_new_tokens=40, temperature=1.0, seed=1)
+  whole = engine.generate(PROMPTS[1:2], sampling, tokenizer=letters)[0][0]
+  text = letters.decode(whole.ids)
   assert whole.text == text and whole.finish_reason == 'length'
+  stop = text[begins:begins + 3]
+  assert text.index(stop) == begins
+  completion = engine.generate(PROMPTS[1:2], dataclasses.replace(sampling, stop=(stop, 'never there')),
+                               tokenizer=letters)[0][0]
+  assert completion.text == text[:begins] and completion.finish_reason == 'stop'
+  assert completion.ids == whole.ids[:begins + len(stop)]
 
 
 def test_a_continuation_ends_where_the_positions_end(engine):
