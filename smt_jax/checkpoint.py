@@ -7,6 +7,7 @@ from. A checkpoint appears under its step only when it is complete; one that was
 fingerprints on restoring.
 """
 
+import concurrent.futures
 import contextlib
 import json
 import logging
@@ -30,6 +31,7 @@ from smt_jax.state import TrainState
 
 Tree = Any
 COMPLETE = 'commit_success.txt'  # Orbax's own mark on gs://
+_CHUNK_BYTES = 64 * 2**20  # large tensors are written in such pieces, so that several threads read them
 PathLike = str | os.PathLike[str]
 _log = logging.getLogger(__name__)
 
@@ -148,7 +150,7 @@ class Checkpointer:
       self._manager.save(
           step, metrics=None if loss is None else {'loss': loss}, force=True,
           args=ocp.args.Composite(meta=ocp.args.JsonSave(meta),
-                                  **{k: ocp.args.PyTreeSave(v) for k, v in items.items()}))
+                                  **{k: ocp.args.PyTreeSave(v, save_args=_in_chunks(v)) for k, v in items.items()}))
 
   @contextlib.contextmanager
   def _writing(self) -> Iterator[None]:
@@ -184,8 +186,9 @@ class Checkpointer:
   def _restore_step(self, step: int, shapes: TrainState) -> tuple[TrainState, dict[str, Any]]:
     meta = read_meta(self._workdir, step)
     where = folder(self._workdir) / str(step)
-    items = {self._trained: _restore_item(where / self._trained, flatten(shapes.params)),
-             'opt_state': _restore_item(where / 'opt_state', flatten(shapes.opt_state))}
+    wanted = {self._trained: shapes.params, 'opt_state': shapes.opt_state}
+    with concurrent.futures.ThreadPoolExecutor(len(wanted)) as pool:  # one alone leaves the disk idle at its ends
+      items = dict(zip(wanted, pool.map(lambda k: _restore_item(where / k, flatten(wanted[k])), wanted)))
     _verify(items, meta)
     scalar = shapes.step.sharding
     return TrainState(
@@ -209,6 +212,10 @@ class Checkpointer:
 def flatten(tree: Tree) -> dict[str, Any]:
   """A tree as {dotted name: leaf}."""
   return {path_name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
+
+
+def _in_chunks(flat: dict[str, Any]) -> dict[str, ocp.SaveArgs]:
+  return dict.fromkeys(flat, ocp.SaveArgs(chunk_byte_size=_CHUNK_BYTES))
 
 
 def _unflatten(like: Tree, flat: dict[str, Any]) -> Tree:

@@ -154,7 +154,7 @@ def test_the_last_and_the_best_are_kept(tmp_path, state):
 @pytest.mark.parametrize('model, message', [
     (tiny_model(num_hidden_layers=3), r'tensor "blocks\.2\.attention\.k_DKN" is missing'),
     (tiny_model(num_hidden_layers=1), r'tensor "blocks\.1\.attention\.k_DKN" is not in the model'),
-    (tiny_model(intermediate_size=64), r'tensor "blocks\.0\.mlp\.down_FD" has shape \(32, 16\), .* \(64, 16\)'),
+    (tiny_model(intermediate_size=64), r'tensor "blocks\.0\.mlp\.down_DF" has shape \(16, 32\), .* \(16, 64\)'),
 ])
 def test_another_model_is_named_by_its_first_tensor(model, message, tmp_path, state):
   save(tmp_path, state, {1: None})
