@@ -1,8 +1,8 @@
 """Hugging Face checkpoints <-> parameters, by one table read in both directions.
 
-A linear layer is stored [out, in] by Hugging Face and [in..., out...] here, heads apart from head dim. So every
-tensor is either itself or `theirs.T.reshape(ours)`; both are views, and a checkpoint of any size streams through
-memory one tensor at a time.
+A linear layer is stored [out, in] by Hugging Face. Here the model width comes first, and heads lie apart from head dim.
+So every tensor is either `theirs.reshape(ours)` or `theirs.T.reshape(ours)`; both are views, and a checkpoint of any
+size streams through memory one tensor at a time.
 """
 
 import os
@@ -23,20 +23,20 @@ from smt_jax.config import ModelConfig
 from smt_jax.mesh import path_name
 from smt_jax.model import abstract
 
-# Hugging Face's name, ours, and how many of our leading axes are the layer's input (0: stored as it is)
+# Hugging Face's name, ours, and how many of our leading axes are the layer's input (0: in their order)
 _TABLE = (
     ('model.embed_tokens.weight', 'embedding_VD', 0),
     ('model.layers.{}.input_layernorm.weight', 'blocks.{}.attention_norm_D', 0),
     ('model.layers.{}.self_attn.q_proj.weight', 'blocks.{}.attention.q_DHN', 1),
     ('model.layers.{}.self_attn.k_proj.weight', 'blocks.{}.attention.k_DKN', 1),
     ('model.layers.{}.self_attn.v_proj.weight', 'blocks.{}.attention.v_DKN', 1),
-    ('model.layers.{}.self_attn.o_proj.weight', 'blocks.{}.attention.o_HND', 2),
+    ('model.layers.{}.self_attn.o_proj.weight', 'blocks.{}.attention.o_DHN', 0),
     ('model.layers.{}.self_attn.q_norm.weight', 'blocks.{}.attention.q_norm_N', 0),
     ('model.layers.{}.self_attn.k_norm.weight', 'blocks.{}.attention.k_norm_N', 0),
     ('model.layers.{}.post_attention_layernorm.weight', 'blocks.{}.mlp_norm_D', 0),
     ('model.layers.{}.mlp.gate_proj.weight', 'blocks.{}.mlp.gate_DF', 1),
     ('model.layers.{}.mlp.up_proj.weight', 'blocks.{}.mlp.up_DF', 1),
-    ('model.layers.{}.mlp.down_proj.weight', 'blocks.{}.mlp.down_FD', 1),
+    ('model.layers.{}.mlp.down_proj.weight', 'blocks.{}.mlp.down_DF', 0),
     ('model.norm.weight', 'norm_D', 0),
     ('lm_head.weight', 'head_DV', 1),
 )
@@ -91,18 +91,21 @@ def read_leaves(folder: str | os.PathLike[str], config: ModelConfig, headless: b
     if tensors[key].shape != expected:
       raise UserError(f'{folder}: key "{key}" has shape {list(tensors[key].shape)}, '
                       f'config.json asks for {list(expected)}')
-    leaves[ours] = tensors[key].T.reshape(shapes[ours]) if inputs else tensors[key]
+    leaves[ours] = (tensors[key].T if inputs else tensors[key]).reshape(shapes[ours])
   return leaves
 
 
 def hf_shape(shape: tuple[int, ...], inputs: int) -> tuple[int, ...]:
   """The shape in which Hugging Face stores a parameter of ours."""
-  return (int(np.prod(shape[inputs:])), int(np.prod(shape[:inputs]))) if inputs else tuple(shape)
+  if inputs:
+    return int(np.prod(shape[inputs:])), int(np.prod(shape[:inputs]))
+  return (shape[0], int(np.prod(shape[1:]))) if len(shape) > 2 else tuple(shape)
 
 
 def to_hf_layout(array: np.ndarray, inputs: int) -> np.ndarray:
   """A parameter of ours in Hugging Face's layout; the inverse of what `read_leaves` does."""
-  return array.reshape(hf_shape(array.shape, inputs)[::-1]).T if inputs else array
+  theirs = hf_shape(array.shape, inputs)
+  return array.reshape(theirs[::-1]).T if inputs else array.reshape(theirs)
 
 
 def contiguous(view: np.ndarray) -> np.ndarray:

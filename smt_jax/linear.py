@@ -33,7 +33,10 @@ def _forward(equation: str, x: jax.Array, w: jax.Array) -> tuple[jax.Array, Any]
 def _backward(equation: str, kept: Any, dy: jax.Array) -> tuple[jax.Array, jax.Array]:
   x, w = kept
   of_x, of_w, of_y = _letters(equation)
-  return jnp.einsum(f'{of_y},{of_w}->{of_x}', dy, w), jnp.einsum(f'{of_x},{of_y}->{of_w}', x, dy)
+  dx = jnp.einsum(f'{of_y},{of_w}->{of_x}', dy, w)
+  if of_w[0] in of_y:
+    return dx, jnp.einsum(f'{of_y},{of_x}->{of_w}', dy, x)
+  return dx, jnp.einsum(f'{of_x},{of_y}->{of_w}', x, dy)
 
 
 _linear.defvjp(_forward, _backward)

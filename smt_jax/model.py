@@ -3,8 +3,9 @@
 Dims: B batch, T time, D model width, H query heads, K key-value heads, N head dim, F feed-forward width, V vocabulary.
 
 Equal to Hugging Face's `LlamaForCausalLM` and `Qwen3ForCausalLM`; the tests hold it to 1e-4 in float32. Every
-parameter is described once (`Spec`): shape, initialisation and logical axes all come from there. Norms, rotary
-embedding and softmax are computed in float32 whatever the compute dtype.
+parameter is described once (`Spec`): shape, initialisation and logical axes all come from there. The model width leads
+every matrix of a layer, for that is the axis that fsdp cuts: parts of a leading axis are gathered and scattered without
+a transposition. Norms, rotary embedding and softmax are computed in float32 whatever the compute dtype.
 """
 
 import copy
@@ -63,7 +64,7 @@ def _attention_specs(c: ModelConfig) -> dict[str, Spec]:
       'q_DHN': Spec((D, H, N), ('embed', 'heads', 'head_dim'), std),
       'k_DKN': Spec((D, K, N), ('embed', 'kv_heads', 'head_dim'), std),
       'v_DKN': Spec((D, K, N), ('embed', 'kv_heads', 'head_dim'), std),
-      'o_HND': Spec((H, N, D), ('heads', 'head_dim', 'embed'), std),
+      'o_DHN': Spec((D, H, N), ('embed', 'heads', 'head_dim'), std),
   }
   if c.qk_norm:
     specs |= {'q_norm_N': Spec((N,), (None,), None), 'k_norm_N': Spec((N,), (None,), None)}
@@ -75,7 +76,7 @@ def _mlp_specs(c: ModelConfig) -> dict[str, Spec]:
   return {
       'gate_DF': Spec((D, F), ('embed', 'mlp'), std),
       'up_DF': Spec((D, F), ('embed', 'mlp'), std),
-      'down_FD': Spec((F, D), ('mlp', 'embed'), std),
+      'down_DF': Spec((D, F), ('embed', 'mlp'), std),
   }
 
 
@@ -172,7 +173,7 @@ class Attention(nnx.Module):
         rotate(q_BTHN, *cos_sin), rotate(k_BTKN, *cos_sin), v_BTKN))
     cache, out_BTHN = attend(cache, layer, q_BTHN, k_BTKN, v_BTKN)
     out_BTHN = checkpoint_name(out_BTHN, 'attention')
-    return project(self, 'o_HND', 'bthn,hnd->btd', out_BTHN), cache
+    return project(self, 'o_DHN', 'bthn,dhn->btd', out_BTHN), cache
 
 
 class Mlp(nnx.Module):
@@ -185,7 +186,7 @@ class Mlp(nnx.Module):
   def __call__(self, x_BTD) -> jax.Array:
     gate_BTF = checkpoint_name(project(self, 'gate_DF', 'btd,df->btf', x_BTD), 'gate')
     up_BTF = checkpoint_name(project(self, 'up_DF', 'btd,df->btf', x_BTD), 'up')
-    return project(self, 'down_FD', 'btf,fd->btd', jax.nn.silu(gate_BTF) * up_BTF)
+    return project(self, 'down_DF', 'btf,df->btd', jax.nn.silu(gate_BTF) * up_BTF)
 
 
 class Block(nnx.Module):

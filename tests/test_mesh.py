@@ -48,8 +48,8 @@ def test_expected_specs():
            jax.tree_util.tree_flatten_with_path(param_shardings(MeshConfig(fsdp=4, tensor=2)))[0]}
   assert found['embedding_VD'] == P('tensor', 'fsdp')
   assert found['blocks.0.attention.q_DHN'] == P('fsdp', 'tensor', None)
-  assert found['blocks.0.attention.o_HND'] == P('tensor', None, 'fsdp')
-  assert found['blocks.1.mlp.down_FD'] == P('tensor', 'fsdp')
+  assert found['blocks.0.attention.o_DHN'] == P('fsdp', 'tensor', None)
+  assert found['blocks.1.mlp.down_DF'] == P('fsdp', 'tensor')
   assert found['blocks.1.mlp_norm_D'] == P(None)
 
 
