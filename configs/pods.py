@@ -41,6 +41,7 @@ def _presets() -> dict[str, Preset]:
       found[f'{chip}_{chips}'] = Preset(f'{chip}:{shape}', *_FAITHFUL[chips])
       found[f'{chip}_{chips}_large'] = Preset(f'{chip}:{shape}', *_LARGE[chips], large=True,
                                               accumulation_steps=_MICRO.get(f'{chip}_{chips}', 1))
+  found['v5e_16_large'] = dataclasses.replace(found['v5e_16_large'], fsdp=8, tensor=2, accumulation_steps=16)
   found['h100_1'] = Preset('h100:1', 1, lora_rank=64)  # all weights' state alone is 80 GB
   found['h200_1'] = Preset('h200:1', 1)
   for chip in ('h100', 'h200'):

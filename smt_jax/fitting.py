@@ -78,7 +78,7 @@ def estimated(config: TrainConfig, topology: Topology) -> compile_check.Check:
   setup = described(config, topology)
   compile_check.batch_shapes(config, setup.mesh)  # for its complaints
   remat = policy(setup, topology)
-  parts = memory.estimate(setup, remat)
+  parts = memory.estimate(setup, remat, topology.chip.memory)
   held = compile_check.state_bytes(setup.shapes) | {
       name.replace('_', ' '): size for name, size in dataclasses.asdict(parts).items() if name != 'state' and size}
   return compile_check.finished(setup, topology, 'estimate', remat, held, traffic(setup))
@@ -152,7 +152,7 @@ def _changed(config: TrainConfig, change: dict[str, object]) -> TrainConfig:
 def _refusal(config: TrainConfig, topology: Topology, used: int, how: str = 'compiled') -> str:
   """One line: what it takes, what there is, and the smallest change that fits by the estimate."""
   setup = described(config, topology)
-  ours = memory.estimate(setup, policy(setup, topology)).total
+  ours = memory.estimate(setup, policy(setup, topology), topology.chip.memory).total
   used = used or ours
   scale = used / ours if how == 'compiled' else 1.0  # the compiler's word where there is one
   said = (f'{topology}: the step does not fit: {used / _GIB:.1f} GiB a device ({how}), there are '
@@ -160,7 +160,8 @@ def _refusal(config: TrainConfig, topology: Topology, used: int, how: str = 'com
   for flags, changed in changes(config, batch_parts(setup.mesh)):
     same = changed.optimizer == config.optimizer and changed.lora == config.lora  # and so are all arrays of the state
     smaller = dataclasses.replace(setup, config=changed) if same else described(changed, topology)
-    if scale * memory.estimate(smaller, policy(smaller, topology)).total <= memory.USABLE * topology.chip.memory:
+    needs = memory.estimate(smaller, policy(smaller, topology), topology.chip.memory).total
+    if scale * needs <= memory.USABLE * topology.chip.memory:
       return f'{said}; the smallest change that would fit, by the estimate: {flags}'
   times = scale * ours / (memory.USABLE * topology.chip.memory)
   return f'{said}; no setting makes it fit: take about {topology.chips * 2 ** math.ceil(math.log2(times))} chips'

@@ -19,11 +19,12 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from smt_jax.mesh import platform
+from smt_jax.chips import chip_of
+from smt_jax.mesh import device
 
 IGNORE = -100  # label of a token without loss
-CHUNK_BYTES = 2**30  # float32 logits of a chunk: enough for full speed of an accelerator's matrix units ...
-_CHUNK_BYTES_CPU = 2**24  # ... and small enough for a CPU's cache
+_CHUNK_BYTES = 2**30  # float32 logits of a chunk, on accelerators of little memory ...
+_CHUNK_BYTES_CPU = 2**24  # ... and so few that they fit a CPU's cache
 
 
 def summed_cross_entropy(
@@ -127,15 +128,27 @@ def _local(with_gradient, chunks, mesh, hidden_BTD, unembedding_DV, labels_BT) -
   if not with_gradient:
     return (nll_BT,)
   d_hidden_BTD = outputs[1].reshape(-1, D)[:N].reshape(B, T, D)
-  return nll_BT, d_hidden_BTD, _summed_over_rows(d_unembedding_DV, mesh).astype(unembedding_DV.dtype)
+  return nll_BT, d_hidden_BTD, _summed_over_rows(d_unembedding_DV.astype(unembedding_DV.dtype), mesh)
 
 
 def chunk_count(n_tokens: int, vocabulary: int, asked: int = 0, limit: int = 0) -> int:
-  """Chunks for `n_tokens` tokens of a device; `limit` is in bytes, 0: by platform."""
+  """Chunks for `n_tokens` tokens of a device; `limit` is in bytes, 0: by the device."""
   if asked:
     return min(asked, n_tokens)
-  limit = limit or (_CHUNK_BYTES_CPU if platform() == 'cpu' else CHUNK_BYTES)
+  limit = limit or _chunk_bytes()
   return min(n_tokens, max(1, math.ceil(4 * n_tokens * vocabulary / limit)))
+
+
+def chunk_bytes(memory: float) -> int:
+  """Bytes of a chunk's logits on an accelerator with so much memory: long chunks make for the faster products."""
+  return max(_CHUNK_BYTES, int(memory / 32))
+
+
+def _chunk_bytes() -> int:
+  if device().platform == 'cpu':
+    return _CHUNK_BYTES_CPU
+  chip = chip_of(device().device_kind)
+  return chunk_bytes(chip.memory if chip else 0)
 
 
 def _padded(x, length, value=0):
@@ -150,7 +163,7 @@ def _across(mesh: Mesh | None) -> Any:
 
 
 def _summed_over_rows(d_DV: jax.Array, mesh: Mesh | None) -> jax.Array:
-  """Adds up the devices' parts: each keeps its own cut of the model width (fsdp)."""
+  """Adds up the devices' parts, in compute dtype like all gradients; each keeps its own cut of the model width."""
   if mesh is None:
     return d_DV
   d_DV = jax.lax.psum(d_DV, ('data', 'context'))

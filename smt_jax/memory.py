@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 
 from smt_jax.chips import chip_of
 from smt_jax.config import ModelConfig
-from smt_jax.loss import CHUNK_BYTES, chunk_count
+from smt_jax.loss import chunk_bytes, chunk_count
 from smt_jax.mesh import batch_parts
 from smt_jax.state import Setup
 
@@ -45,16 +45,23 @@ def local_bytes(tree: Any, dtype: Any = None, matrices_only: bool = False) -> in
              for x in jax.tree.leaves(tree) if x.ndim > 1 or not matrices_only)
 
 
-def kept_elements(model: ModelConfig, policy: str, tensor: int = 1) -> float:
-  """Activations that one layer keeps of one token for the backward pass, in elements."""
+def kept_elements(model: ModelConfig, policy: str, tensor: int = 1, scan: bool = False) -> float:
+  """Activations that one layer keeps of one token for the backward pass, in elements.
+
+  Args:
+    scan: a loop over the layers, which keeps what it would elsewhere fuse into its use: halves of the feed-forward and
+      float32 norms.
+  """
   D, F = model.hidden_size, model.intermediate_size / tensor
+  if policy == 'none' and scan:
+    return kept_elements(model, policy, tensor) + 3 * D + 2.25 * F  # two compilations by libtpu
   heads, keys = (n * model.head_dim / tensor for n in (model.num_attention_heads, model.num_key_value_heads))
   return {'none': 6 * D + 3 * heads + 4 * keys + 3 * F, 'products': 2 * (D + heads + keys + F),
           'attention': D + heads + 2 * F, 'full': D}[policy]
 
 
-def estimate(setup: Setup, policy: str) -> Estimate:
-  """The memory of the step of `setup` under a remat policy of `POLICIES`."""
+def estimate(setup: Setup, policy: str, available: float) -> Estimate:
+  """The memory of the step of `setup` under a remat policy of `POLICIES`, on devices of `available` bytes."""
   config, model, mesh = setup.config, setup.config.model, setup.mesh
   compute = jnp.dtype(config.step.compute_dtype)
   tensor = mesh.shape['tensor']
@@ -63,19 +70,21 @@ def estimate(setup: Setup, policy: str) -> Estimate:
   trained, shapes = setup.shapes.params, setup.shapes
   layer = local_bytes(setup.weights, compute) * mesh.shape['fsdp'] / model.num_hidden_layers
   columns = model.vocab_size // tensor
-  chunk = math.ceil(tokens / chunk_count(tokens, columns, config.step.loss_chunks, CHUNK_BYTES))
+  chunk = math.ceil(tokens / chunk_count(tokens, columns, config.step.loss_chunks, chunk_bytes(available)))
   token = tokens * compute.itemsize
-  kept = int(kept_elements(model, policy, tensor) * model.num_hidden_layers * token)
+  kept = int(kept_elements(model, policy, tensor, config.step.scan_layers) * model.num_hidden_layers * token)
   again = 0 if policy == 'none' else 1 if policy != 'full' or config.step.scan_layers else _RECOMPUTED_AT_ONCE
   gradients = local_bytes(trained, compute)
-  accumulated = local_bytes(trained, jnp.float32) if config.step.accumulation_steps > 1 else 0
+  accumulates = config.step.accumulation_steps > 1
+  accumulated = local_bytes(trained, jnp.float32) if accumulates else 0
   loss = model.hidden_size * columns * (4 + compute.itemsize * (mesh.shape['fsdp'] > 1)) + 8 * chunk * columns
   at_loss = loss + kept > gradients  # activations go as gradients come
+  cast = not (trained is setup.weights and config.step.param_dtype == compute.name)
+  copies = cast + (accumulates and config.step.scan_layers)  # a loop over layers stacks them in every micro-batch
   return Estimate(
       state=local_bytes((shapes.params, shapes.opt_state, shapes.frozen)),
-      compute_weights=0 if trained is setup.weights and config.step.param_dtype == compute.name
-      else local_bytes(trained, compute, matrices_only=True),
-      gradients=accumulated + (0 if at_loss else gradients),
+      compute_weights=copies * local_bytes(trained, compute, matrices_only=True),
+      gradients=accumulated + (0 if at_loss and not accumulates else gradients),
       gathered=int(2 * layer) if mesh.shape['fsdp'] > 1 else 0,
       loss=loss if at_loss else 0,
       activations=(kept if at_loss else 0) + int(again * kept_elements(model, 'none', tensor) * token))
@@ -96,7 +105,7 @@ def remat_policy(setup: Setup) -> str:
 
 def least_recomputing(setup: Setup, available: float) -> str:
   """The policy that recomputes least and fits into `available` bytes a device; 'full' where none seems to."""
-  return next((p for p in POLICIES if estimate(setup, p).total <= USABLE * available), 'full')
+  return next((p for p in POLICIES if estimate(setup, p, available).total <= USABLE * available), 'full')
 
 
 def device_memory(mesh: Mesh) -> int | None:

@@ -192,10 +192,10 @@ def active_mesh() -> Mesh | None:
   return active[0] if active else None
 
 
-def platform() -> str:
-  """'cpu', 'gpu' or 'tpu': what the program being traced is for (not always the machine that traces it)."""
+def device() -> Any:
+  """One of the devices that the program being traced is for (not always of the machine that traces it)."""
   mesh = active_mesh()
-  return mesh.devices.flat[0].platform if mesh else jax.default_backend()
+  return mesh.devices.flat[0] if mesh else jax.local_devices()[0]
 
 
 def constrain(x: jax.Array, *axes: str | None) -> jax.Array:

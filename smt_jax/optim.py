@@ -72,11 +72,11 @@ def scale_by_adam(b1: float, b2: float, eps: float, mu_dtype: str, nu_dtype: str
   def update(updates: Tree, state: Any, params: Tree = None) -> tuple[Tree, AdamState]:
     del params
     count = state.count + 1
-    c1, c2 = 1 - b1 ** count.astype(jnp.float32), 1 - b2 ** count.astype(jnp.float32)
+    c1, c2 = (1 / (1 - b ** count.astype(jnp.float32)) for b in (b1, b2))  # two divisions an element fewer
     f32 = lambda x: x.astype(jnp.float32)  # noqa: E731
     mu = jax.tree.map(lambda g, m: b1 * f32(m) + (1 - b1) * f32(g), updates, state.mu)
     nu = jax.tree.map(lambda g, v: b2 * f32(v) + (1 - b2) * jnp.square(f32(g)), updates, state.nu)
-    direction = jax.tree.map(lambda m, v: (m / c1) / (jnp.sqrt(v / c2) + eps), mu, nu)
+    direction = jax.tree.map(lambda m, v: m * c1 / (jnp.sqrt(v * c2) + eps), mu, nu)
     return direction, AdamState(count, cast(mu, mu_dtype, count, 1), cast(nu, nu_dtype, count, 2))
 
   return optax.GradientTransformation(init, update)
@@ -94,14 +94,15 @@ def cast(tree: Tree, dtype: Any, count: jax.Array, stream: int) -> Tree:
 def stochastic_round(x: jax.Array, seed: jax.typing.ArrayLike) -> jax.Array:
   """float32 -> bfloat16, up or down with probability in proportion to closeness; infinities and nan stay.
 
-  The noise is a hash of seed (uint32 scalar) and place, a dozen integer operations that disappear behind the memory
-  traffic of an update. Threefry's hundred would take as long as the whole update of an 8B model.
+  The noise is a hash of seed (uint32 scalar, every bit of it well mixed) and place, a dozen integer operations that
+  disappear behind the memory traffic of an update. Threefry's hundred would take as long as the whole update of an 8B
+  model.
   """
   bits = jax.lax.bitcast_convert_type(x, jnp.uint32)
   place = jnp.zeros(x.shape, jnp.uint32)
   for axis, size in enumerate(x.shape):
     place = place * jnp.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
-  noise = _mixed(_mixed(place) ^ jnp.asarray(seed, jnp.uint32)) >> 16
+  noise = _mixed(place ^ jnp.asarray(seed, jnp.uint32)) >> 16
   rounded = jax.lax.bitcast_convert_type(((bits + noise) >> 16).astype(jnp.uint16), jnp.bfloat16)
   return jnp.where(jnp.isfinite(x), rounded, x.astype(jnp.bfloat16))
 

@@ -17,11 +17,12 @@ Options = dict[str, bool | int | str]
 
 _GPU: Options = {
     'xla_gpu_enable_triton_gemm': False,  # cuBLAS is faster for every product of these shapes, and compiles sooner
+    'xla_gpu_enable_dynamic_slice_fusion': False,  # it keeps the loss's products from being tuned
 }
 _GPUS: Options = {
     'xla_gpu_enable_latency_hiding_scheduler': True,  # weights are gathered while the layer before computes
     'xla_gpu_all_gather_combine_threshold_bytes': 2**30,
-    'xla_gpu_reduce_scatter_combine_threshold_bytes': 2**27,
+    'xla_gpu_reduce_scatter_combine_threshold_bytes': 2**30,
     'xla_gpu_enable_pipelined_all_gather': True,
     'xla_gpu_enable_pipelined_reduce_scatter': True,
 }
