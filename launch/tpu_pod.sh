@@ -10,7 +10,7 @@ fi
 command -v gcloud > /dev/null || { echo "error: gcloud is not installed" >&2; exit 1; }
 name="$1" zone="$2"
 shift 3
-train="cd ${SMT_DIR:-\$HOME/smt-jax} && .venv/bin/python -m launch.train $(printf '%q ' "$@")"
+train="cd ${SMT_DIR:-\$HOME/smt-jax} && SMT_SEVERAL_HOSTS=1 .venv/bin/python -m launch.train $(printf '%q ' "$@")"
 while true; do
   code=0
   gcloud compute tpus tpu-vm ssh "$name" --zone="$zone" --worker=all --command="$train" || code=$?

@@ -25,6 +25,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from data_gen import storage
 from data_gen.errors import UserError
+from smt_jax import distributed
 from smt_jax.config import CheckpointConfig
 from smt_jax.mesh import path_name
 from smt_jax.state import TrainState
@@ -162,37 +163,56 @@ class Checkpointer:
   def restore(self, shapes: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
     """The newest checkpoint that is whole, in the shardings of `shapes`, and its meta; None where there is none.
 
-    A damaged one is set aside as `STEP.damaged`, saying so, and the one before it is used. Frozen weights are none of
-    its business: those of the returned state are the shapes it was given.
+    A damaged one is set aside as `STEP.damaged`, saying so, and the one before it is used; all processes agree on
+    which. Frozen weights are none of its business: those of the returned state are the shapes it was given.
 
     Raises:
-      UserError: there are checkpoints, but none of them can be used.
+      UserError: there are checkpoints, but none of them can be used, now or at an earlier try; one cannot be read for
+        a reason that may pass (no memory, no permission, a store that does not answer).
     """
-    found = steps(self._workdir)
+    found, root = steps(self._workdir), folder(self._workdir)
     for step in reversed(found):
+      error = read = None
       try:
-        return self._restore_step(step, shapes)
+        read = self._read_step(step, shapes)
       except Exception as e:  # whatever a damaged file makes the libraries raise
-        where = folder(self._workdir) / str(step)
-        _log.warning('checkpoint %s is damaged and set aside as %s.damaged: %s', where, where, _line(e))
-        if jax.process_index() == 0:
-          where.rename(where.with_name(f'{step}.damaged'))
-        self._manager.reload()
-    if found:
-      raise UserError(f'{folder(self._workdir)}: none of the checkpoints of steps {", ".join(map(str, found))} '
-                      'can be restored')
+        if _may_pass(e):
+          raise UserError(f'{root / str(step)}: cannot be read now ({_line(e)})') from e
+        error = e
+      if distributed.everywhere(read is not None) and read is not None:
+        try:
+          return self._verified(*read, shapes)
+        except UserError as e:  # on every process, as the fingerprints are of whole tensors
+          error = e
+      self._set_aside(root / str(step), error)
+    damaged = sorted(p.name for p in root.iterdir() if p.name.endswith('.damaged')) if root.exists() else []
+    if damaged:
+      raise UserError(f'{root}: none of the checkpoints can be restored ({", ".join(damaged)}); to begin again, take '
+                      'another --workdir')
     return None
 
-  def _restore_step(self, step: int, shapes: TrainState) -> tuple[TrainState, dict[str, Any]]:
+  def _set_aside(self, where: epath.Path, error: Exception | None) -> None:
+    _log.warning('checkpoint %s is damaged and set aside as %s.damaged: %s', where, where,
+                 _line(error) if error else 'another process cannot read it')
+    if jax.process_index() == 0:
+      where.rename(where.with_name(f'{where.name}.damaged'))
+    self._manager.reload()
+
+  def _read_step(self, step: int, shapes: TrainState) -> tuple[dict[str, Any], dict[str, dict[str, jax.Array]]]:
+    """The meta of a checkpoint and its tensors by item, not yet compared with their fingerprints."""
     meta = read_meta(self._workdir, step)
     where = folder(self._workdir) / str(step)
     wanted = {self._trained: shapes.params, 'opt_state': shapes.opt_state}
     with concurrent.futures.ThreadPoolExecutor(len(wanted)) as pool:  # one alone leaves the disk idle at its ends
       items = dict(zip(wanted, pool.map(lambda k: _restore_item(where / k, flatten(wanted[k])), wanted)))
+    return meta, items
+
+  def _verified(self, meta: dict[str, Any], items: dict[str, dict[str, jax.Array]],
+                shapes: TrainState) -> tuple[TrainState, dict[str, Any]]:
     _verify(items, meta)
     scalar = shapes.step.sharding
     return TrainState(
-        step=jax.device_put(np.int32(step), scalar), ok=jax.device_put(np.bool_(True), scalar),
+        step=jax.device_put(np.int32(meta['step']), scalar), ok=jax.device_put(np.bool_(True), scalar),
         params=_unflatten(shapes.params, items[self._trained]),
         opt_state=_unflatten(shapes.opt_state, items['opt_state']), frozen=shapes.frozen), meta
 
@@ -256,6 +276,12 @@ def _verify(items: dict[str, dict[str, jax.Array]], meta: dict[str, Any]) -> Non
     for key, (dtype, value) in fingerprints(arrays).items():
       if key in expected and expected[key][0] == dtype and expected[key][1] != value:
         raise UserError(f'step {meta["step"]}, {name}: tensor "{key}" is not what was saved')
+
+
+def _may_pass(e: Exception) -> bool:
+  """Whether an error says nothing about the checkpoint."""
+  signs = ('RESOURCE_EXHAUSTED', 'PERMISSION_DENIED', 'UNAUTHENTICATED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED')
+  return isinstance(e, MemoryError | PermissionError) or any(sign in str(e) for sign in signs)
 
 
 def _line(e: BaseException) -> str:

@@ -21,7 +21,8 @@ from smt_jax import hlo, hlo_cost, memory, metrics
 from smt_jax.chips import Topology
 from smt_jax.config import TrainConfig
 from smt_jax.data.layout import SOURCES
-from smt_jax.mesh import batch_parts, batch_sharding, make_mesh
+from smt_jax.feed import check_rows
+from smt_jax.mesh import batch_sharding, make_mesh
 from smt_jax.state import Setup, TrainState, make_setup
 from smt_jax.step import ROW_FIELDS, make_train_step
 
@@ -86,11 +87,9 @@ _DESCRIBED = {'TPU_SKIP_MDS_QUERY': '1', 'TPU_ACCELERATOR_TYPE': 'v5p-8', 'TPU_W
 
 def batch_shapes(config: TrainConfig, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
   """Shapes of a step's batch, [A, B, T] and [A, B], with their shardings."""
+  check_rows(config, mesh)
   A, T = config.step.accumulation_steps, config.mix.sequence_length
   B = config.mix.batch_size // A
-  if B % batch_parts(mesh):
-    raise UserError(f'--config.mix.batch_size={config.mix.batch_size}: a micro-batch has {B} rows, expected a multiple '
-                    f'of the {batch_parts(mesh)} parts of the mesh (data x fsdp)')
   rows = batch_sharding(mesh, lead=1)
   flat = jax.NamedSharding(mesh, jax.P(*rows.spec[:2]))
   return {name: jax.ShapeDtypeStruct((A, B, T), jnp.int32, sharding=rows) for name in ROW_FIELDS} | {

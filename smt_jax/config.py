@@ -96,6 +96,7 @@ class StepConfig:
   loss_chunks: int = 0  # 0: chosen so that one chunk of logits stays small
   scan_layers: bool = False
   accumulation_steps: int = 1
+  whole_state: bool = False  # let every device hold all of a large state (data parallelism alone)
 
 
 @dataclasses.dataclass
@@ -199,6 +200,11 @@ _POSITIVE = (
     'log.every_steps', 'checkpoint.keep_last')
 
 
+_NOT_NEGATIVE = (
+    'step.loss_chunks', 'checkpoint.every_steps', 'checkpoint.every_minutes', 'checkpoint.keep_best',
+    'log.eval_every_steps', 'log.eval_rows', 'log.profile_at_step', 'optimizer.weight_decay', 'optimizer.eps')
+
+
 def get(config: Any, path: str) -> Any:
   """The field at a dotted path."""
   for name in path.split('.'):
@@ -221,6 +227,9 @@ def validate(config: TrainConfig) -> TrainConfig:
   for path in _POSITIVE:
     if not get(config, path) > 0:
       refuse(path, 'a value above 0')
+  for path in _NOT_NEGATIVE:
+    if get(config, path) < 0:
+      refuse(path, 'a value of 0 or above')
   if not config.data:
     refuse('data', 'a folder written by launch.pack')
   if not 0 <= config.mix.replay_fraction < 1:

@@ -8,7 +8,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from smt_jax.mesh import batch_sharding
+from data_gen.errors import UserError
+from smt_jax.config import TrainConfig
+from smt_jax.mesh import batch_parts, batch_sharding
 from smt_jax.step import ROW_FIELDS, Batch
 
 
@@ -45,9 +47,32 @@ def place(local: dict[str, np.ndarray], mesh: Mesh, count: int = 1, lead: int = 
     if jax.process_count() == 1:
       return jax.device_put(x, sharding)
     whole = (*x.shape[:lead], x.shape[lead] * count, *x.shape[lead + 1:])
-    return jax.make_array_from_process_local_data(sharding, x, whole)
+
+    def part(index: tuple[slice, ...]) -> np.ndarray:  # rows of the whole -> rows of this process
+      begin, end, _ = index[lead].indices(whole[lead])
+      first = begin % x.shape[lead]
+      return x[(*index[:lead], slice(first, first + end - begin), *index[lead + 1:])]
+
+    return jax.make_array_from_callback(whole, sharding, part)
 
   return {name: one(x) for name, x in local.items()}
+
+
+def check_rows(config: TrainConfig, mesh: Mesh) -> None:
+  """Makes sure that a step's rows can be cut as the mesh wants them.
+
+  Raises:
+    UserError: micro-batches that the mesh does not divide, rows that its context axis does not.
+  """
+  parts, context = batch_parts(mesh), mesh.shape['context']
+  micro = config.mix.batch_size // config.step.accumulation_steps
+  if micro % parts:
+    raise UserError(f'--config.mix.batch_size={config.mix.batch_size}: with accumulation_steps='
+                    f'{config.step.accumulation_steps} a micro-batch has {micro} rows, expected a multiple of the '
+                    f'{parts} parts of the mesh (data x fsdp)')
+  if config.mix.sequence_length % context:
+    raise UserError(f'--config.mix.sequence_length={config.mix.sequence_length}: expected a multiple of '
+                    f'--config.mesh.context={context}')
 
 
 def record_names(record_ids: np.ndarray, names: Any, limit: int = 20) -> str:

@@ -4,6 +4,7 @@ Launchers restart a run that ends with `RESTART_CODE` (75, EX_TEMPFAIL of sysexi
 """
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from typing import Any
 import jax
 
 RESTART_CODE = 75
-# SIGTERM: preempted machines, Kubernetes, `scancel`. SIGUSR1: SLURM's --signal=USR1@seconds before a time limit.
+# SIGTERM: preempted machines, Kubernetes, `scancel`. SIGUSR1: SLURM's --signal=USR1@seconds before a time limit; of
+# several processes each passes it on to itself as a SIGTERM, which is what JAX's service listens to.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
@@ -32,9 +34,9 @@ class Preemption:
 
 @contextlib.contextmanager
 def watch() -> Iterator[Preemption]:
-  """Catches the signals while the block runs (in the main thread of a single process)."""
+  """Catches the signals while the block runs, in the main thread."""
   preemption = Preemption()
-  if threading.current_thread() is not threading.main_thread() or jax.process_count() > 1:
+  if threading.current_thread() is not threading.main_thread():
     yield preemption
     return
 
@@ -42,7 +44,12 @@ def watch() -> Iterator[Preemption]:
     del frame
     preemption.signal = number
 
-  before = {number: signal.signal(number, note) for number in SIGNALS}
+  def pass_on(number: int, frame: Any) -> None:
+    del number, frame
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  handlers = dict.fromkeys(SIGNALS, note) if jax.process_count() == 1 else {signal.SIGUSR1: pass_on}
+  before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
   try:
     yield preemption
   finally:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
+from data_gen.errors import UserError
 from smt_jax import lora, optim
 from smt_jax.config import TrainConfig
 from smt_jax.linear import LoraParam
@@ -65,7 +67,8 @@ def make_setup(config: TrainConfig, mesh: Mesh, n_kinds: int, rules: AxisRules |
   """Shapes and shardings of a run's state; allocates nothing.
 
   Raises:
-    UserError: a tensor that the mesh does not divide, an unknown LoRA target.
+    UserError: a tensor that the mesh does not divide, an unknown LoRA target, a large state that would lie whole on
+      every device.
   """
   optimizer = optim.make_optimizer(config.optimizer)
   if config.lora.rank:
@@ -81,7 +84,20 @@ def make_setup(config: TrainConfig, mesh: Mesh, n_kinds: int, rules: AxisRules |
   cuts = TrainState(scalar, scalar, cuts, optim.state_shardings(optimizer, params, cuts, scalar),
                     shardings(frozen_axes, frozen, mesh, rules))
   shapes = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, cuts)
+  _check_whole(config, mesh, shapes)
   return Setup(config, mesh, optimizer, graphdef, shapes, n_kinds)
+
+
+_WHOLE = 4 * 2**30  # bytes of a state that need no cutting
+
+
+def _check_whole(config: TrainConfig, mesh: Mesh, shapes: TrainState) -> None:
+  """Refuses a large state that every one of several devices would hold whole, unless that was asked for."""
+  whole = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves((shapes.params, shapes.opt_state)))
+  if mesh.shape['data'] == mesh.size > 1 and whole > _WHOLE and not config.step.whole_state:
+    raise UserError(f'--config.mesh.data={mesh.size}: weights and moments, {whole / 2**30:.0f} GiB, would lie whole on '
+                    'every device; cut them (--config.mesh.data=1 --config.mesh.fsdp=-1), or allow it with '
+                    '--config.step.whole_state=True')
 
 
 def _at_start(optimizer: optax.GradientTransformation, params: nnx.State, frozen: nnx.State) -> TrainState:

@@ -26,8 +26,8 @@ from smt_jax import checkpoint, distributed, initial, lora, metrics, optim, pree
 from smt_jax.config import TrainConfig, validate
 from smt_jax.data.layout import SOURCES
 from smt_jax.data.mix import Mix
-from smt_jax.feed import Fed, feed, place, record_names
-from smt_jax.mesh import batch_parts, make_mesh
+from smt_jax.feed import Fed, check_rows, feed, place, record_names
+from smt_jax.mesh import make_mesh
 from smt_jax.state import Setup, TrainState, init_state, make_setup
 from smt_jax.step import make_eval_step, make_param_norm, make_train_step
 
@@ -66,27 +66,45 @@ def train(config: TrainConfig, out: str | os.PathLike[str]) -> Result:
   config = start.config
   workdir.check_owner(place.local, config)
   mesh = make_mesh(config.mesh)
-  _check_batch(config, batch_parts(mesh))
+  check_rows(config, mesh)
   share = distributed.row_share(mesh, config.mix.batch_size)
   mix = Mix.open(config.data, config.replay, config.mix, seed=config.seed, process_index=share[0],
                  process_count=share[1])
   start.check_data(mix)
+  _check_held_out(config, mix)
   total = mix.steps_for(config.token_budget, config.epochs)
   if checkpoint.latest_step(place.root) == total:
-    meta = checkpoint.read_meta(place.root, total)
-    return Result('already finished', total, meta['tokens'])
+    _finish(place, mix, total)  # what a kill between the last checkpoint and the end left out
+    return Result('already finished', total, checkpoint.read_meta(place.root, total)['tokens'])
   setup = make_setup(config, mesh, len(SOURCES))
   with _owned(place.local), preemption.watch() as preempted:
     if jax.process_index() == 0:
       workdir.claim(place.local, config, start.tokenizer)
-    with contextlib.closing(_checkpointer(place.root, setup)) as checkpointer:
+    # the inner two inside: closing a checkpointer waits for the other processes, which may wait for this one
+    with (contextlib.closing(_checkpointer(place.root, setup)) as checkpointer, distributed.leaving_together(),
+          out_of_memory_in_a_line()):
       state, meta = _first_state(checkpointer, start, setup)
       _log.info('training from step %d to %d', meta['step'], total)
       result = _Run(setup, mix, total, place, checkpointer, share, state, meta).go(preempted)
-    if result.status == 'finished' and jax.process_index() == 0:
-      write_json(place.local / 'mix.json', mix.report(total))
+    if result.status == 'finished':
+      _finish(place, mix, total)
     place.seal()
   return result
+
+
+def _finish(place: workdir.Workdir, mix: Mix, total: int) -> None:
+  if jax.process_index() == 0 and not (place.local / 'mix.json').exists():
+    write_json(place.local / 'mix.json', mix.report(total))
+  place.seal()
+
+
+def _check_held_out(config: TrainConfig, mix: Mix) -> None:
+  if not config.log.eval_every_steps or mix.held_out_kinds():
+    return
+  if config.checkpoint.keep_best:
+    raise UserError(f'--config.checkpoint.keep_best={config.checkpoint.keep_best}: {config.data} has no held-out rows; '
+                    'pack with --held_out above 0')
+  _log.warning('%s has no held-out rows (launch.pack --held_out): nothing is evaluated during the run', config.data)
 
 
 def _checkpointer(root: str, setup: Setup) -> checkpoint.Checkpointer:
@@ -112,12 +130,17 @@ def _owned(out: pathlib.Path) -> contextlib.AbstractContextManager[None]:
   return exclusive(out) if jax.process_index() == 0 else contextlib.nullcontext()
 
 
-def _check_batch(config: TrainConfig, parts: int) -> None:
-  micro = config.mix.batch_size // config.step.accumulation_steps
-  if micro % parts:
-    raise UserError(f'--config.mix.batch_size={config.mix.batch_size}: with accumulation_steps='
-                    f'{config.step.accumulation_steps} a micro-batch has {micro} rows, expected a multiple of the '
-                    f'{parts} parts of the mesh (data x fsdp)')
+@contextlib.contextmanager
+def out_of_memory_in_a_line() -> Iterator[None]:
+  """A device's memory that does not suffice as a UserError that says what would take less."""
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as e:
+    text = ' '.join(str(e).split())
+    if 'RESOURCE_EXHAUSTED' not in text and 'out of memory' not in text.lower():
+      raise
+    raise UserError(f'device memory does not suffice ({text[:160]}); less is taken by --config.step.remat=full, more '
+                    '--config.step.accumulation_steps or more devices: launch.compile_check says what fits') from e
 
 
 class _Pending(NamedTuple):
@@ -139,7 +162,8 @@ class _Run:
     self.start, self.tokens = meta['step'], meta['tokens']
     self.pending: _Pending | None = None
     self.loss: float | None = None
-    self.held_out_loss: float | None = None
+    self.held_out = self.config.log.eval_every_steps > 0 and bool(mix.held_out_kinds())
+    self.held_out_loss: tuple[int, float] | None = None  # of which step
     self.main = jax.process_index() == 0
     # Several CPU devices share one thread pool, in which the collectives of two steps in flight can deadlock.
     self.lockstep = jax.default_backend() == 'cpu' and jax.device_count() > 1
@@ -171,9 +195,10 @@ class _Run:
           self._read()
         stop = preempted.reached(step)
         last = step == self.total
-        if config.log.eval_every_steps and (step % config.log.eval_every_steps == 0 or last):
+        evaluated = self.held_out and (step % config.log.eval_every_steps == 0 or last)
+        if evaluated:
           self._evaluate(step)
-        if last or stop or self._due(step, saved_at):
+        if last or stop or (evaluated and config.checkpoint.keep_best) or self._due(step, saved_at):
           self._save(step, wait=last or stop)
           saved_at = time.monotonic()
     return Result('finished' if step == self.total else 'preempted', step, self.tokens, self.loss)
@@ -198,10 +223,16 @@ class _Run:
     self.clock.compile_seconds = time.perf_counter() - before
     return program
 
-  def _profiled(self, step: int) -> contextlib.AbstractContextManager[Any]:
-    if self.main and step == self.config.log.profile_at_step:
-      return jax.profiler.trace(str(self.place.local / 'tensorboard'))
-    return contextlib.nullcontext()
+  @contextlib.contextmanager
+  def _profiled(self, step: int) -> Iterator[None]:
+    """A trace of this step from its beginning to its end on the device, where it is asked for."""
+    if not self.main or step != self.config.log.profile_at_step:
+      yield
+      return
+    jax.block_until_ready(self.state)
+    with jax.profiler.trace(str(self.place.local / 'tensorboard')):
+      yield
+      jax.block_until_ready(self.state)
 
   def _due(self, step: int, saved_at: float) -> bool:
     config = self.config.checkpoint
@@ -248,7 +279,8 @@ class _Run:
         self.log.sync()
       self.place.seal()
       meta = {'tokens': self.tokens, 'total_steps': self.total, 'data': {'step': step}}
-      self.checkpointer.save(step, self.state, meta, self.held_out_loss)
+      measured, loss = self.held_out_loss or (step, None)
+      self.checkpointer.save(step, self.state, meta, loss if measured == step else None)
       if wait or self.place.waits:
         self.checkpointer.wait()
         self.place.seal()
@@ -264,6 +296,6 @@ class _Run:
               self.state.params, self.state.frozen, place(rows, self.setup.mesh, self.share[1])))
           sums = {k: sums.get(k, 0) + v for k, v in found.items()}
       row = metrics.loss_row(sums, SOURCES)
-      self.held_out_loss = row['loss']
+      self.held_out_loss = step, row['loss']
       if self.log:
         self.log.metrics({'step': step, 'split': 'validation', **row, 'tokens': self.tokens})

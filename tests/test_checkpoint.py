@@ -113,8 +113,21 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(damage, tmp_pa
 def test_no_usable_checkpoint_is_an_error_not_a_fresh_start(tmp_path, setup, state):
   checkpointer = save(tmp_path, state, {1: None})
   flip_bits(tmp_path / 'checkpoints' / '1' / 'params')
-  with pytest.raises(UserError, match='none of the checkpoints of steps 1 can be restored'):
-    checkpointer.restore(setup.shapes)
+  for _ in range(2):  # a launcher tries again
+    with pytest.raises(UserError, match=r'none of the checkpoints can be restored \(1\.damaged\)'):
+      checkpointer.restore(setup.shapes)
+
+
+@pytest.mark.parametrize('error', [
+    jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory'), PermissionError('no'), MemoryError(),
+    ValueError('UNAVAILABLE: the store does not answer')])
+def test_what_may_pass_condemns_no_checkpoint(error, tmp_path, setup, state, monkeypatch):
+  checkpointer = save(tmp_path, state, {1: None})
+  with monkeypatch.context() as patch:
+    patch.setattr(checkpoint, '_restore_item', lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(UserError, match='checkpoints/1: cannot be read now'):
+      checkpointer.restore(setup.shapes)
+  assert checkpointer.restore(setup.shapes)[1]['step'] == 1
 
 
 def test_a_half_written_checkpoint_does_not_count(tmp_path, setup, state):

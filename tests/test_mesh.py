@@ -12,7 +12,7 @@ from train_fixtures import tiny_model
 
 from data_gen.errors import UserError
 from smt_jax.config import MeshConfig
-from smt_jax.distributed import initialize, row_share
+from smt_jax.distributed import initialize, row_share, slurm_devices
 from smt_jax.mesh import AxisRules, batch_parts, constrain, make_mesh, mesh_sizes, path_name, shardings, use_rules
 from smt_jax.model import abstract, param_axes
 
@@ -109,6 +109,18 @@ def test_batch_parts_and_constraint():
 
 def test_row_share_of_one_process():
   assert row_share(make_mesh(MeshConfig(data=2, fsdp=4)), 16) == (0, 1)
+  assert row_share(make_mesh(MeshConfig(fsdp=1, context=8)), 3) == (0, 1)
+
+
+@pytest.mark.parametrize('env, devices', [
+    ({'SLURM_STEP_TASKS_PER_NODE': '1(x4)', 'SLURM_GPUS_ON_NODE': '8'}, list(range(8))),
+    ({'SLURM_TASKS_PER_NODE': '1', 'SLURM_GPUS_ON_NODE': '4'}, [0, 1, 2, 3]),
+    ({'SLURM_STEP_TASKS_PER_NODE': '8(x4)', 'SLURM_GPUS_ON_NODE': '8'}, None),  # a task a GPU: JAX knows which
+    ({'SLURM_STEP_TASKS_PER_NODE': '1'}, None),
+    ({}, None),
+])
+def test_a_slurm_task_takes_all_gpus_of_its_node(env, devices):
+  assert slurm_devices(env) == devices
 
 
 def test_mesh_sizes_without_devices():

@@ -17,11 +17,15 @@ import pytest
 from flax import nnx
 from train_fixtures import make_corpus, make_tokenizer, tiny_config, tiny_model
 
+from configs import models
 from data_gen.errors import UserError
 from smt_jax import checkpoint, preemption
-from smt_jax.config import to_dict
+from smt_jax.config import MeshConfig, TrainConfig, to_dict
+from smt_jax.data.pack import pack
+from smt_jax.mesh import make_mesh
 from smt_jax.model import abstract
-from smt_jax.train import Result, train
+from smt_jax.state import make_setup
+from smt_jax.train import Result, out_of_memory_in_a_line, train
 
 ROOT = pathlib.Path(__file__).parent.parent
 STEPS = 16
@@ -102,6 +106,53 @@ def test_a_finished_run_says_so(straight, config):
   assert (straight[0] / 'metrics.jsonl').read_bytes() == before
 
 
+def test_what_a_kill_at_the_very_end_left_out_is_made_up_for(straight, config):
+  mix = (straight[0] / 'mix.json').read_bytes()
+  (straight[0] / 'mix.json').unlink()
+  assert train(config, straight[0]).status == 'already finished'
+  assert (straight[0] / 'mix.json').read_bytes() == mix
+
+
+def test_rows_cut_along_the_sequence(straight, corpus, tmp_path):
+  result = train(tiny_config(corpus, **{'mesh.fsdp': 4, 'mesh.context': 2, 'log.eval_every_steps': 8}), tmp_path)
+  assert result.status == 'finished'
+  for split in ('train', 'validation'):
+    np.testing.assert_allclose([r['loss'] for r in lines(tmp_path, split)],
+                               [r['loss'] for r in lines(straight[0], split)], rtol=1e-5)
+
+
+def test_without_held_out_rows_nothing_is_evaluated(corpus, tmp_path, caplog):
+  data = tmp_path / 'data'
+  pack([f'{corpus}/data.jsonl'], f'{corpus}/tokenizer', data, 32)
+  changes = {'data': str(data), 'token_budget': 900, 'log.eval_every_steps': 2}
+  assert train(tiny_config(corpus, **changes), tmp_path / 'run').status == 'finished'
+  assert not lines(tmp_path / 'run', 'validation') and 'has no held-out rows' in caplog.text
+  with pytest.raises(UserError, match=r'keep_best=1: .* has no held-out rows; pack with --held_out above 0'):
+    train(tiny_config(corpus, **changes, **{'checkpoint.keep_best': 1}), tmp_path / 'other')
+
+
+def test_the_best_are_the_best_of_what_was_evaluated(corpus, tmp_path):
+  train(tiny_config(corpus, **{'checkpoint.keep_best': 1, 'checkpoint.keep_last': 1, 'checkpoint.every_steps': 3,
+                               'log.eval_every_steps': 4}), tmp_path)
+  losses = {r['step']: r['loss'] for r in lines(tmp_path, 'validation')}
+  assert set(checkpoint.steps(tmp_path)) == {min(losses, key=lambda step: losses[step]), STEPS}
+
+
+def test_out_of_memory_is_one_line():
+  with pytest.raises(UserError, match=r'device memory does not suffice .*remat=full'), out_of_memory_in_a_line():
+    raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 bytes')
+  with pytest.raises(jax.errors.JaxRuntimeError), out_of_memory_in_a_line():
+    raise jax.errors.JaxRuntimeError('INTERNAL: other')
+
+
+def test_a_large_state_is_not_kept_whole_by_accident():
+  config = TrainConfig(model=models.llama8b(), mesh=MeshConfig(data=8, fsdp=-1))
+  with pytest.raises(UserError, match=r'mesh\.data=8: weights and moments, \d+ GiB, would lie whole on every device'):
+    make_setup(config, make_mesh(config.mesh), 3)
+  config.step.whole_state = True
+  make_setup(config, make_mesh(config.mesh), 3)
+
+
 def stop_after(step: int, monkeypatch) -> None:
   monkeypatch.setattr(preemption.Preemption, 'reached', lambda self, at: at == step)
 
@@ -163,12 +214,14 @@ def test_a_work_directory_of_another_configuration(changes, message, straight, c
 
 
 def test_what_does_not_change_the_run_may_differ(straight, corpus):
-  other = tiny_config(corpus, **{'checkpoint.keep_last': 5, 'log.every_steps': 3, 'mesh.data': 2, 'step.remat': 'full'})
+  other = tiny_config(corpus, **{'checkpoint.keep_last': 5, 'log.every_steps': 3, 'mesh.data': 2, 'step.remat': 'full',
+                               'step.accumulation_steps': 2, 'mesh.fsdp': 2, 'mesh.tensor': 2})
   assert train(other, straight[0]).status == 'already finished'
 
 
 @pytest.mark.parametrize('changes, message', [
     ({'mix.batch_size': 12}, r'batch_size=12: .* a micro-batch has 12 rows, expected a multiple of the 8 parts'),
+    ({'mesh.fsdp': 1, 'mesh.context': 3, 'mesh.data': 1}, 'context=3 = 3, but there are 8 devices'),
     ({'mesh.tensor': 3}, 'does not divide the 8 devices'),
     ({'mesh.fsdp': 1, 'mesh.tensor': 8}, r'kv_heads" of size 2 is not divisible by mesh axis tensor=8'),
     ({'mix.sequence_length': 64}, 'rows of 32 tokens, but --config.mix.sequence_length=64'),
@@ -225,8 +278,9 @@ def start(config, out: pathlib.Path, cache: pathlib.Path, **options) -> subproce
 
 
 def saving_often(config):
-  """A save takes longer than a step: there is time to hit the run in its middle."""
-  return dataclasses.replace(config, checkpoint=dataclasses.replace(config.checkpoint, every_steps=1))
+  """A save takes longer than a step: there is time to hit the run in its middle, while it writes in the background."""
+  return dataclasses.replace(config, checkpoint=dataclasses.replace(config.checkpoint, every_steps=1,
+                                                                    asynchronous=True))
 
 
 def wait_for_lines(process: subprocess.Popen, out: pathlib.Path, n: int) -> None:

@@ -101,3 +101,35 @@ def test_a_mistake_ends_all_of_them(corpus, tmp_path):
   assert all(finish(start(tiny_config(corpus, data='/absent'), out, 2, 1), timeout=120))
   assert '/absent' in (tmp_path / 'run.0.log').read_text()
   assert 'Traceback' not in (tmp_path / 'run.0.log').read_text()
+
+
+def test_a_signal_before_a_time_limit_saves_and_stops_all(corpus, tmp_path):
+  """SLURM sends SIGUSR1 to every task."""
+  out = tmp_path / 'run'
+  running = start(tiny_config(corpus, **{'checkpoint.every_steps': 1}), out, 2, 1)
+  wait_for_step(running, out, 3)
+  for process in running:
+    process.send_signal(signal.SIGUSR1)
+  assert finish(running) == [preemption.RESTART_CODE] * 2
+  assert 3 <= checkpoint.latest_step(out) < 16
+
+
+def test_all_processes_leave_a_damaged_checkpoint(one, corpus, tmp_path):
+  out = tmp_path / 'run'
+  config = tiny_config(corpus, **{'checkpoint.every_steps': 2, 'checkpoint.asynchronous': True})
+  running = start(config, out, 2, 2)
+  wait_for_step(running, out, 7)
+  running[0].send_signal(signal.SIGTERM)
+  assert finish(running) == [preemption.RESTART_CODE] * 2
+  newest = checkpoint.latest_step(out)
+  for path in (out / 'checkpoints' / str(newest) / 'params').rglob('d/*'):
+    path.write_bytes(b'short')
+  assert finish(start(config, out, 2, 2)) == [0, 0]
+  assert (out / 'checkpoints' / f'{newest}.damaged').exists()
+  np.testing.assert_allclose([r['loss'] for r in lines(out)], [r['loss'] for r in one], rtol=1e-5)
+
+
+def test_a_sequence_cut_over_two_processes(one, corpus, tmp_path):
+  out = tmp_path / 'run'
+  assert finish(start(tiny_config(corpus, **{'mesh.fsdp': 1, 'mesh.context': 2}), out, 2, 1)) == [0, 0]
+  np.testing.assert_allclose([r['loss'] for r in lines(out)], [r['loss'] for r in one], rtol=1e-5)
