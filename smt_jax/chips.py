@@ -14,7 +14,7 @@ class Chip:
     name: 'v5p', 'h200', ...
     platform: 'tpu' or 'gpu'.
     flops: dense bfloat16 FLOP/s.
-    memory: usable bytes of device memory.
+    memory: usable bytes of device memory; of a GPU's, the part that training lets JAX have (launch/train.py).
     bandwidth: bytes/s of device memory.
     link: bytes/s that a chip can send to its neighbours inside a slice or host, all links together.
     cores: cores a chip that its slice names count (v4 and v5p count cores, not chips).
@@ -29,15 +29,16 @@ class Chip:
 
 
 GIB = 2**30
+_GPU = 0.96
 CHIPS = {chip.name: chip for chip in (
     Chip('v4', 'tpu', 275e12, 31.75 * GIB, 1.2e12, 300e9, 2),
     Chip('v5e', 'tpu', 197e12, 15.75 * GIB, 0.82e12, 200e9),
     Chip('v5p', 'tpu', 459e12, 95.74 * GIB, 2.77e12, 600e9, 2),
     Chip('v6e', 'tpu', 918e12, 31.25 * GIB, 1.64e12, 448e9),
-    Chip('a100', 'gpu', 312e12, 79 * GIB, 2.04e12, 300e9),
-    Chip('h100', 'gpu', 989e12, 79 * GIB, 3.35e12, 450e9),
-    Chip('h200', 'gpu', 989e12, 140 * GIB, 4.8e12, 450e9),
-    Chip('b200', 'gpu', 2250e12, 178 * GIB, 8e12, 900e9),
+    Chip('a100', 'gpu', 312e12, _GPU * 79 * GIB, 2.04e12, 300e9),
+    Chip('h100', 'gpu', 989e12, _GPU * 79 * GIB, 3.35e12, 450e9),
+    Chip('h200', 'gpu', 989e12, _GPU * 140 * GIB, 4.8e12, 450e9),
+    Chip('b200', 'gpu', 2250e12, _GPU * 178 * GIB, 8e12, 900e9),
 )}
 
 _KINDS = {'v5 lite': 'v5e', 'v5litepod': 'v5e', 'v6 lite': 'v6e', 'v5p': 'v5p', 'v5e': 'v5e', 'v6e': 'v6e', 'v5': 'v5p',
