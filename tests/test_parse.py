@@ -2,6 +2,7 @@
 
 import pytest
 
+from data_gen import benchmarks
 from smt_jax.eval import parsing
 from smt_jax.eval.parsing import parse_choice, parse_open
 
@@ -688,6 +689,96 @@ def test_words_win_over_a_letter_that_belongs_to_them():
 def test_last_answer_in_words_is_not_overruled_by_an_earlier_letter():
   parsed = parse_choice('The answer is B at first sight.\nAnswer: three dogs', OPTIONS)
   assert parsed.strict is None and parsed.lenient == 2
+
+
+SENTENCES = ['He is a doctor', 'The ship sank', 'Three dogs', 'A captain of the guard']
+FORMS = ('Answer: {X}. {text}', '{X}) {text}', '{X}: {text}', '({X}) {text}')
+MORE_FORMS = (*FORMS, '**{X}. {text}**', '{X} - {text}', '{X} ({text})', '\\boxed{{{X}. {text}}}',
+              'The answer is {X}. {text}', 'The answer is ({X}) {text}.', 'Answer: {X}, {text}', 'Answer: {X}: {text}',
+              'Answer: {X}\n{text}', 'I choose {X}. {text}', 'Answer: {X} {text}', 'answer: {x}) {text}')
+
+
+@pytest.mark.parametrize('form', MORE_FORMS)
+@pytest.mark.parametrize('right', range(4))
+def test_a_letter_before_its_own_text(form, right):
+  reply = form.format(X='ABCD'[right], x='abcd'[right], text=SENTENCES[right])
+  assert parse_choice(reply, SENTENCES).strict == right
+
+
+@pytest.mark.parametrize('reply', [
+    'A captain of the guard', 'Answer: A captain of the guard', 'The answer is A captain of the guard.',
+    'a captain of the guard', 'So A captain of the guard', 'A captain came in', 'Answer: A captain came in',
+    'It is a captain of the guard', 'Answer: A doctor'])
+@pytest.mark.parametrize('first', range(4))
+def test_an_article_is_no_letter(reply, first):
+  assert parse_choice(reply, SENTENCES[first:] + SENTENCES[:first]).strict is None
+
+
+def test_an_article_before_a_bare_noun_is_no_letter():
+  assert parse_choice('Answer: A captain', ['captain', 'doctor']) == parsing.Parsed(None, 0, 'text')
+  assert parse_choice('Answer: A. captain', ['captain', 'doctor']).strict == 0
+
+
+@pytest.mark.parametrize('name', ['world', 'quality', 'longhealth'])
+def test_every_letter_before_the_texts_of_real_options(name, request):
+  source = ('study:seed=11,documents=4' if name == 'world' else str(request.getfixturevalue('test_data') / name))
+  reader = benchmarks.load(name)
+  settings = benchmarks.base.resolve_options(name, getattr(reader, 'OPTIONS', {}), {})
+  for question in reader.read(source, settings).questions:
+    for first in range(len(question.options)):
+      options = question.options[first:] + question.options[:first]
+      for right, text in enumerate(options):
+        for form in FORMS:
+          assert parse_choice(form.format(X='ABCDEFGHIJ'[right], text=text), options).strict == right, (form, options)
+        assert parse_choice(f'Answer: {text}', options).strict is None
+
+
+@pytest.mark.parametrize('expected,reply', [
+    (1, 'I initially thought the answer is A, but the answer is actually B.'),
+    (1, 'The answer is actually B'), (1, 'The answer is in fact B'), (1, 'The answer must therefore be B'),
+    (1, 'The answer should really be (B).'), (None, 'The answer is actually not B'),
+    (None, 'The answer is actually a dog'), (1, 'The answer is not A but B.'),
+    (1, 'The answer is not (A), but rather (B).'), (None, 'The answer is not A.'),
+    (None, 'The answer is not A but a dog.'),
+    (3, 'Correct answer - D'), (3, 'Final answer – D'), (3, 'Ans. D'), (3, 'Ans. (D)'),
+    (1, 'Answer: B. Option C is correct in the film version.'),
+    (1, 'Answer: B\n\nOption C is correct in the film version.'), (2, 'Option C is correct in this story.'),
+    (2, 'At first B is correct. C is correct for this question.'), (2, 'Option C is correct in the film version.'),
+    (1, 'Neither A nor C is right; B fits best.'), (1, 'Between A and B, B is the better answer.'),
+    (None, 'Answer: A, perhaps B'), (None, 'Answer: A or maybe B'), (None, 'Answer: A (or B)'),
+    (0, 'Answer: a red boat (A)'), (None, 'Answer: a red boat (B)'),
+])
+def test_the_answer_in_other_words(expected, reply):
+  assert parse_choice(reply, OPTIONS).strict == expected
+
+
+@pytest.mark.parametrize('expected,reply,options', [
+    (None, 'Answer: A. Lincoln', OPTIONS), (None, 'The answer is B. Franklin', OPTIONS),
+    (None, 'Answer: A. Lincoln', ['Ship', 'A. Lincoln']), (0, 'Answer: A. Lincoln', ['A. Lincoln', 'B. Franklin']),
+    (1, 'Answer: B. Franklin', ['A. Lincoln', 'B. Franklin']), (0, 'Answer: A. Lincoln', ['Abraham Lincoln', 'Ship']),
+    (0, 'Answer: A. Lincoln', ['Lincoln', 'Franklin']), (1, 'Answer: B. A. Lincoln', ['B. Franklin', 'A. Lincoln']),
+    (3, 'Answer: D. Dagby', OPTIONS), (2, 'Answer: C.\nA. is wrong.', OPTIONS), (1, 'Answer: B. Correct.', OPTIONS),
+])
+def test_an_initial_is_a_letter_only_before_its_own_option(expected, reply, options):
+  assert parse_choice(reply, options).strict == expected
+
+
+@pytest.mark.parametrize('expected,reply', [
+    (1, 'Answer: B\n\nQuestion: What sank?\nA. a\nB. b\nAnswer: C'), (1, 'B\nQuestion: What sank?\nAnswer: C'),
+    (2, 'Question: What was heard?\nAnswer: C'), (2, 'Let me see.\nQuestion: What was heard?\nAnswer: C')])
+def test_a_further_question_is_not_read(expected, reply):
+  assert parse_choice(reply, OPTIONS).strict == expected
+
+
+def test_a_further_open_question_is_not_read():
+  assert parse_open('Answer: 5\n\nQuestion: And then?\nAnswer: 7') == ('5', 'Answer: 5')
+  assert parse_open('I see.\nQuestion: How many?\nAnswer: 7')[0] == '7'
+
+
+def test_typographic_apostrophes_in_options():
+  options = ['They aren’t better', 'They are better']
+  assert parse_choice("A (They aren't better)", options).strict == 0
+  assert parse_choice('Answer: They aren’t better', options).lenient == 0
 
 
 def test_an_option_inside_another_does_not_confuse():

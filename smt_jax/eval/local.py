@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from smt_jax.data import render
+from smt_jax.eval.parsing import RUN_ON
 from smt_jax.eval.prompts import REPLY_START
 from smt_jax.eval.reader import Messages, OptionScore, Reply, Sampling
 from smt_jax.generation.batcher import Job
 from smt_jax.generation.engine import Engine
 from smt_jax.generation.sampling import Sampling as EngineSampling
 
-_PLAIN_STOP = ('\nQuestion:',)  # where a base model's reply has run on into a question of its own
+_PLAIN_STOP = (RUN_ON,)  # where a base model's reply has run on into a question of its own
 _AHEAD = 4  # samples submitted for every row of the batch
 
 

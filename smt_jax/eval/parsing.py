@@ -28,13 +28,16 @@ class Parsed:
   how: str
 
 
+RUN_ON = '\nQuestion:'  # where a reply has run on into a question of its own
+
 # "answer ... is", "answer:", "correct option is": what stands before a letter that is meant as the answer.
 _SUBJECT = re.compile(
     r'(?:\banswers?\b|\bans\b|\bsolution\b|\bconclusion\b|\bletter\b'
     r'|\b(?:correct|right|best|final|my|likely|accurate|appropriate|suitable|supported|fitting|chosen|selected|closest)\s+'
     r'(?:option|choice|one|letter|response|selection|statement|match|fit)\b)', re.I)
 _LINK = re.compile(
-    r'(?:\b(?:is|would be|must be|should be|has to be|will be|seems to be|appears to be)\b|:|=|->|→)+', re.I)
+    rf'(?:\b(?:is|(?:would|must|should|will)\s(?:{letters.ADVERB}\s)?be|(?:has|seems|appears)\sto\sbe)\b'
+    r'|:|=|->|→)+', re.I)
 _NEGATION = re.compile(r"\b(?:not|never|cannot|wrong|incorrect|worst|least|if)\b|n't\b", re.I)
 _CLAUSE = re.compile(r'[,;:(\n]|\b(?:so|but|and|therefore|thus|hence)\b', re.I)
 # Right before a letter: what leaves open, or denies, that it is the answer.
@@ -45,15 +48,21 @@ _REFUSED = re.compile(
     r"(?:\b(?:not|never|nothing|no|neither|cannot|nor|less)\b|n't)(?:[^\w.!?;,:\n]+\w+){0,2}[^\w.!?;,:\n]*$", re.I)
 _TAG = re.compile(r'<(?:final_)?answer>|\\(?:boxed|fbox)\s*\{', re.I)
 _LINE = re.compile(
-    r'^[ \t>-]*(?:final )?(?:answer|option|choice)(?:[ \t]+|[ \t]*[-–—][ \t]*)[(\[]?([A-Ja-j])[)\].]*[ \t]*$',
+    r'^[ \t>-]*(?:(?:final|correct|best|right) )?(?:answer|ans\.?|option|choice)'
+    r'(?:[ \t]+|[ \t]*[-–—][ \t]*)[(\[]?([A-Ja-j])[)\].]*[ \t]*$',
     re.I | re.M)
 _VERDICT = re.compile(
     r'(?<![\w\'])(?P<head>(?:option|choice|answer|letter)\s+)?(?P<open>["\'(\[]{0,4})(?P<letter>[A-Ja-j])["\')\].:]{0,4}\s+'
-    r'(?:is|seems|looks|appears|would be|must be|has to be)\s+(?:to be\s+)?'
+    r'(?:fits\s+(?:the\s+\w+\s+)?best\b|(?:is|seems|looks|appears|would be|must be|has to be)\s+(?:to be\s+)?'
     r'(?:(?:clearly|definitely|likely|probably|therefore|thus|indeed|obviously|also)\s+)*(?:the\s+)?'
     r'(?:(?:only|one|single)\s+)*'
-    r'(?:correct|right|best|answer|most\s+(?:correct|accurate|appropriate|likely|plausible|fitting))\b'
+    r'(?:correct|right|best|answer|better\s+(?:answer|option|choice)|'
+    r'most\s+(?:correct|accurate|appropriate|likely|plausible|fitting))\b)'
     r'(?!\s+(?:\w+\s+)?(?:only\s+(?:if|when)|unless)\b)', re.I)
+# After a verdict: it is about something else than the question, "correct in the film version".
+_QUALIFIED = re.compile(
+    r'\s+(?:in|for|under|within)\s+(?!(?:this|the)\s+(?:given\s+)?(?:question|passage|story|text|context|case|article)\b)',
+    re.I)
 _WEAK = re.compile(
     r"\b(?:choose|chose|choosing|pick|picking|select|selecting|go with|going with|opt for|leaves|leaving|left with|say|"
     r"(?:it|this|that|which)(?:'s| is| must be| has to be| would be| should be))\b"
@@ -70,12 +79,12 @@ _BEHIND_WORDS = re.compile(
 
 def parse_choice(text: str, options: Sequence[str]) -> Parsed:
   """The option that a reply chooses, out of `options` as they were shown (letters A, B, ... in order)."""
-  text = clean(text)
-  found = _explicit(text, options)
-  if found is None:
-    found = _weak(text, options)
-  if found is None:
-    found = _by_line(text, options)
+  whole = clean(text)
+  text = whole.split(RUN_ON, 1)[0]
+  found = _letter(text, options)
+  if found is None and text != whole:  # nothing answered yet: the reply itself repeats the question
+    text = whole
+    found = _letter(text, options)
   if found is not None and isinstance(found[0], int):
     return Parsed(found[0], found[0], found[1])
   if found is not None and found[0] == 'ambiguous':
@@ -105,10 +114,17 @@ def clean(text: str, dressing: str = r'[*`$#]|(?<!\w)_+|_+(?!\w)') -> str:
 Found = tuple[int | str, str] | None  # (option index, 'ambiguous' or 'words'; rule)
 
 
+def _letter(text: str, options: Sequence[str]) -> Found:
+  found = _explicit(text, options)
+  if found is None:
+    found = _weak(text, options)
+  return _by_line(text, options) if found is None else found
+
+
 def _explicit(text: str, options: Sequence[str]) -> Found:
   """The last explicit statement of an answer, whatever its form."""
   events: list[tuple[int, int | str, str]] = []  # (position, letter, rule)
-  answered = -1  # the subject that has its letter: "the answer is A: a red boat" states it once
+  answered = linked = -1  # the subject that has its letter: "the answer is A: a red boat" states it once
   for link in _LINK.finditer(text):
     start = max(text.rfind('\n', 0, link.start()), link.start() - 90, 0)
     before = re.split(r'[.!?;]\s', text[start:link.start()])[-1]
@@ -117,14 +133,17 @@ def _explicit(text: str, options: Sequence[str]) -> Found:
       continue
     subject = link.start() - len(before) + subjects[-1].start()
     value = letters.at(text, link.end(), options)
+    if subject == answered and re.fullmatch(r'\W*[A-J]\W*', text[linked:link.start()]):
+      continue  # the colon of "Answer: A: a red boat"
     if not isinstance(value, int):
-      value = _behind_words(letters.line(text, link.end()), options) or value
+      behind = _behind_words(letters.line(text, link.end()), options)
+      value = value if behind is None else behind
     adjoining = ':' in link.group() and not before[subjects[-1].end():].strip(' "\'')
     if value is None and adjoining and _equal(letters.line(text, link.end()), options) is not None:
       value = 'words'
     if value is not None and not (value == 'words' and subject == answered):
       events.append((link.start(), value, 'explicit'))
-      answered = subject
+      answered, linked = subject, link.end()
   for tag in _TAG.finditer(text):
     value = letters.at(text, tag.end(), options)
     if value is not None:
@@ -133,7 +152,8 @@ def _explicit(text: str, options: Sequence[str]) -> Found:
   for m in _VERDICT.finditer(text):
     sure = m['head'] or m['open'] or m['letter'].isupper()
     if sure and not _OPEN.search(text[max(0, m.start() - 24):m.start()]):
-      events.append((m.start('letter'), letters.index(m['letter'], options), 'explicit'))
+      place = m.start('letter') - (len(text) if _QUALIFIED.match(text, m.end()) else 0)  # qualified: before all others
+      events.append((place, letters.index(m['letter'], options), 'explicit'))
   if not events:
     return None
   _, value, rule = max(events, key=lambda e: e[0])
@@ -225,6 +245,8 @@ def parse_open(text: str) -> tuple[str | None, str]:
   The whole reply is what a lenient judge may read where the reader left out the marker.
   """
   text = clean(text, dressing=r'\*\*|`')  # "$" and "#" may belong to a figure
+  own = text.split(RUN_ON, 1)[0].rstrip()
+  text = own if re.search(r'(?i)\banswer\s*:', own) else text
   parts = re.split(r'(?i)(?:\bfinal )?\banswer\s*:\s*', text)
   answer = parts[-1].strip(' *_\n').split('\n\n')[0].strip(' *_\n') if len(parts) > 1 else ''
   boxed = re.findall(r'\\boxed\s*\{([^{}]*)\}', text)
