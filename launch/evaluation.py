@@ -243,8 +243,8 @@ def summary(r: Mapping[str, Any], out: pathlib.Path) -> str:
   if r['excluded']:
     lines.append(f'  {len(r["excluded"])} questions left out: {r["excluded"][0]["reason"]}')
   if r.get('judge') and not r['judge'].get('valid', False):
-    lines.append('  no judge\'s verdict counted: ' + ('none was given' if not r['judge'].get('judge')
-                                                      else 'it failed the check on near misses'))
+    failed = r['judge'].get('reason', 'it failed the check on near misses')
+    lines.append(f'  no judge\'s verdict counted: {failed if r["judge"].get("judge") else "none was given"}')
   return '\n'.join([*lines, f'  {out / "results.json"}'])
 
 

@@ -52,9 +52,36 @@ def test_rules_leave_the_rest_to_the_judge(i, answer):
     ('Incorrect.', False), ('<think>correct?</think>Verdict: incorrect', False), ('It is not correct.', False),
     ('The numbers agree.\nVerdict: correct.', True), ('Verdict: correct\nVerdict: incorrect', False), ('', None),
     ('banana', None), ('maybe correct, maybe incorrect', None), ('Verdict: maybe', None), ('<think>correct', None),
-    ('VERDICT - INCORRECT', False)])
+    ('VERDICT - INCORRECT', False), ('The figure is not correct. Verdict: incorrect', False),
+    ('At first it seems not correct, but it is. Verdict: correct', True), ('Verdict: partially correct', None),
+    ('It is partially correct.', None), ('Is the answer correct? No.', False), ('Is it correct? Yes.', True),
+    ('Is the answer correct? No, the correct figure is 5.', False), ('Verdict: not correct', False),
+    ('Verdict: incorrect. On reflection, verdict: correct', True), ("It isn't correct", False),
+    ('The verdict is correct', True), ('Verdict: the answer is incorrect', False), ('not incorrect', None)])
 def test_reading_a_verdict(text, verdict):
   assert parse_verdict(text) is verdict
+
+
+@pytest.mark.parametrize('text,refusal', [
+    ('There is no information barrier; the margin fell as costs rose', False), ('There was no data breach', False),
+    ('There is no information about it.', True), ('No data', True), ('not enough context to say', True),
+    ('There is insufficient information in the filing', True), ('I have no information.', True)])
+def test_refusals(text, refusal):
+  assert judging.is_refusal(text) is refusal
+
+
+@pytest.mark.parametrize('gold,answer,verdict', [
+    ('5', '.5', judging.Verdict(False, 'numeric')), ('5', '5.', judging.Verdict(True, 'text')),
+    ('.5', '0.5', judging.Verdict(True, 'numeric')), ('$100', '€100', None), ('12 days', '12 years', None)])
+def test_a_point_and_a_unit_change_a_figure(gold, answer, verdict):
+  assert by_rule(Question('q', (), 'f', 'How much?', None, gold), answer) == verdict
+
+
+@pytest.mark.parametrize('questions', [QUESTIONS[2:3], [QUESTIONS[1]] * 20])
+def test_a_judge_that_was_shown_too_few_near_misses_is_not_believed(questions):
+  found = judging.validate(Judge(JudgeReader(lambda g, a: 'Verdict: correct'), 'kind'), questions)
+  assert not found['valid'] and 'give 0 near misses' in found['reason'] and found['judge'] == 'kind'
+  assert '8 are needed' in found['reason'] and found['cases'] == len(questions)
 
 
 class JudgeReader:
@@ -115,6 +142,7 @@ def test_a_sound_judge_decides_what_rules_cannot(tmp_path):
 def test_a_judge_that_fails_the_check_decides_nothing(tmp_path, says):
   result = run(tmp_path, Judge(JudgeReader(says), 'poor'))
   assert not result['judge']['valid'] and result['accuracy']['strict'] == pytest.approx(2 / 6)
+  assert result['judge']['reason'] == 'it failed the check on near misses'
   assert result['verdicts']['judge not valid'] == 3
 
 

@@ -83,6 +83,44 @@ def test_figures_of_a_text(text, values):
   assert [round(f.value, 6) for f in numeric.figures(text)] == values
 
 
+DROP = 'By how much did revenue decrease?'
+EXPENSE = 'What was the restructuring expense?'
+CHANGE = 'By how much did revenue change?'
+
+
+@pytest.mark.parametrize('gold,answer,question,verdict', [
+    ('4.9%', 'It decreased by 4.9%', CHANGE, False), ('2%', 'negative 2%', CHANGE, False),
+    ('2%', 'a loss of 2%', CHANGE, False), ('4.9%', 'a decline of about 4.9%', CHANGE, False),
+    ('4.9%', 'a 4.9% decrease', CHANGE, False), ('4.9%', 'The net loss was 4.9%', CHANGE, False),
+    ('-4.9%', 'It decreased by 4.9%', CHANGE, True), ('-4.9%', '4.9% lower', CHANGE, True),
+    ('-4.9%', 'It did not decline; it rose 4.9%', CHANGE, False), ('-4.9%', 'It rose 4.9%', CHANGE, False),
+    ('-5%', 'Revenue was down before but rose 5%', CHANGE, False),
+    ('5%', 'Revenue fell before but rose 5%', CHANGE, True),
+    ('-5%', 'After a decline in 2020 it rose by 5%', CHANGE, False), ('4.9%', 'It rose by 4.9%', CHANGE, True),
+    ('4.9%', 'It did not decrease by 4.9%', CHANGE, None), ('65%', 'The loss ratio was 65%', CHANGE, None),
+    ('-5%', 'It declined. The change was 5%', CHANGE, None), ('-2%', 'negative growth of 2%', CHANGE, None),
+    ('4.9%', 'The margin fell to 4.9%', CHANGE, True), ('5%', '5%, down from last year', CHANGE, True),
+    ('5%', 'up 5% on lower costs', CHANGE, True), ('-5%', 'revenue declined and margins rose 5%', CHANGE, False),
+    ('4.9%', 'It decreased by 4.9%', DROP, True), ('4.9%', 'a loss of 4.9%', DROP, True),
+    ('4.9%', 'It increased by 4.9%', DROP, None), ('4.9%', 'It fell by 4.9%', 'How did expenses change?', False),
+    ('-4.9%', '4.9%', DROP, None),
+    ('$5 million', 'a loss of $5 million', EXPENSE, True), ('$5 million', 'a loss of $6 million', EXPENSE, False),
+    ('4.9% decrease', 'It decreased by 4.9%', CHANGE, True), ('4.9% decrease', 'It rose by 4.9%', CHANGE, False),
+    ('4.9% decrease', '-4.9%', CHANGE, True), ('4.9% decrease', '4.9%', CHANGE, None),
+    ('$400,000,000 increase.', 'It decreased by $400 million', CHANGE, False)])
+def test_words_beside_a_figure_decide_its_sign(gold, answer, question, verdict):
+  assert compare(gold, answer, question) is verdict
+
+
+@pytest.mark.parametrize('gold,answer,verdict', [
+    ('$100', '€100', None), ('$100', '100 euros', None), ('$100', 'USD 100', True), ('$100', '100 dollars', True),
+    ('12 days', '12 years', None), ('12 days', '12 days', True), ('12 days', '12', True), ('12', '12 days', True),
+    ('4.2%', '$4.2', None), ('$100', '€200', False), ('0', '0.4', None), ('0', '0', True), ('0', '0.0', True),
+    ('0', '1', False), ('5', '.5', False), ('US$ 5', '$5', True)])
+def test_another_unit_and_nearly_zero_are_not_accepted(gold, answer, verdict):
+  assert compare(gold, answer) is verdict
+
+
 def test_every_real_figure_equals_itself_and_not_its_near_misses(test_data):
   """All bare-number gold answers of FinanceBench: the gold passes, gold x 1.4, a flipped sign and x 1000 do not."""
   rows = [json.loads(line) for line in (test_data / 'financebench' / 'open_source.half.jsonl').read_text().splitlines()]

@@ -55,6 +55,7 @@ def test_longhealth_evidence_is_the_paragraph_of_the_answer(tmp_path):
   ({'answer_f': 'honey'}, 'has 6 options, expected 5'),
   ({'correct': None}, 'has no gold answer'),
   ({'question': None}, '"question" is missing'),
+  ({'answer_a': 'water'}, 'holds the option "water" twice'),
   ({'No': 7}, 'duplicate'),
 ])
 def test_longhealth_bad_questions_are_skipped(tmp_path, change, reason):
@@ -62,6 +63,14 @@ def test_longhealth_bad_questions_are_skipped(tmp_path, change, reason):
   prepared = health(tmp_path, patient_01=patient(questions=questions))
   assert [q.id for q in prepared.questions] == ['patient_01_7']
   assert reason in prepared.skipped[0].reason and prepared.skipped[0].place.startswith('question patient_01_')
+
+
+def test_longhealth_says_which_patient_it_left_out(tmp_path):
+  prepared = health(tmp_path, patient_01=patient(), patient_02=[patient()], canary='CANARY')
+  assert {q.group for q in prepared.questions} == {'patient_01'}
+  skipped, = prepared.skipped
+  assert (skipped.place, skipped.reason) == ('document patient_02', 'expected an object, found list')
+  assert skipped.file.endswith('benchmark_v5.json')
 
 
 def test_longhealth_gold_text_may_differ_in_white_space_only(tmp_path):
@@ -190,6 +199,13 @@ def test_financebench_bad_rows(tmp_path):
   with pytest.raises(UserError, match=r'holds no financebench_open_source.jsonl'):
     (tmp_path / 'empty').mkdir()
     financebench.read(str(tmp_path / 'empty'), DEFAULTS)
+
+
+def test_financebench_answers_may_be_numbers(tmp_path):
+  rows = [filing_question(i, 'A_2021_10K', answer=a) for i, a in enumerate([0, 0.5, -3, None, True, ' ', []])]
+  prepared = finance(tmp_path, rows)
+  assert [q.answer for q in prepared.questions] == ['0', '0.5', '-3']
+  assert [s.reason for s in prepared.skipped] == ['field "answer" is missing or empty'] * 4
 
 
 def test_financebench_real_pages_hold_their_evidence(test_data, tmp_path):

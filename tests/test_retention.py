@@ -48,6 +48,10 @@ def test_questions_in_plain_forms(tmp_path):
     ({'question': 'x', 'options': ['a', 'b'], 'answer': 2}, 'field "answer" should be 0 to 1, A to B'),
     ({'question': 'x', 'options': ['a', 'b'], 'answer': 'C'}, 'field "answer"'),
     ({'question': 'x', 'options': ['a', 'b'], 'answer': True}, 'field "answer"'),
+    ({'question': 'x', 'options': ['O', 'A', 'B', 'AB'], 'answer': 'A'},
+     'field "answer" is ambiguous: \'A\' may stand for options 0 and 1 (counted from 0)'),
+    ({'question': 'x', 'options': ['2', '3', '1', '0'], 'answer': '1'}, 'may stand for options 1 and 2'),
+    ({'question': 'x', 'options': ['a', 'b'], 'answer': '1'}, 'field "answer" should be'),
     ({'question': 'x', 'options': ['a', 'b']}, 'found None')])
 def test_bad_questions(tmp_path, row, message):
   path = tmp_path / 'q.jsonl'
@@ -55,6 +59,15 @@ def test_bad_questions(tmp_path, row, message):
   with pytest.raises(UserError, match=r'q\.jsonl:2: ') as e:
     read_questions(path)
   assert message in str(e.value)
+
+
+@pytest.mark.parametrize(('options', 'answer', 'index'), [
+    (['A', 'B', 'AB', 'O'], 'A', 0), (['O', 'A', 'B', 'AB'], 'AB', 3), (['O', 'A', 'B', 'AB'], 'D', 3),
+    (['2', '3', '1', '0'], 1, 1), (['2', '3', '1', '0'], '3', 1), (['5', '1', '9'], '1', 1)])
+def test_an_answer_that_reads_one_way(tmp_path, options, answer, index):
+  path = tmp_path / 'q.jsonl'
+  path.write_text(json.dumps({'question': 'x', 'options': options, 'answer': answer}))
+  assert read_questions(path)[0].answer == index
 
 
 def test_comparison_is_what_arithmetic_says():
@@ -99,6 +112,11 @@ def test_command(tmp_path):
   assert found['questions']['n_questions'] == 3 and set(found['questions']['raw']['by_group']) == {
       'mills', 'all', 'boats'}
   assert 'perplexity' in done.stdout and 'accuracy (normalised)' in done.stdout
+  done = launch('retention', f'--before={checkpoints[0]}', f'--after={checkpoints[1]}', f'--text={tmp_path}/*.txt',
+                '--window=64', f'--out={tmp_path}/text')
+  assert done.returncode == 0, done.stderr
+  alone = json.loads((tmp_path / 'text/retention.json').read_text())
+  assert alone['text'] == found['text'] and 'questions' not in alone and 'accuracy' not in done.stdout
   done = launch('retention', f'--before={checkpoints[0]}', f'--after={checkpoints[1]}', '--text=/no/*.txt',
                 f'--out={tmp_path}/none')
   assert done.returncode == 1 and done.stderr == 'error: --text=/no/*.txt: matches no file\n'

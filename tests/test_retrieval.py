@@ -257,10 +257,34 @@ def test_evidence_is_found_as_span_as_quotation_and_as_larger_than_a_chunk():
   chunks = chunk_documents(documents.values(), 60)
   holds = next(c for c in chunks if 'Anna owns it.' in c.body)
   asked = question('q', evidence=['Anna owns it.', 'one is lame'])
-  assert recall([asked], [[holds]], documents).evidence == 0.5
+  assert recall([asked], [[holds]], documents).evidence == 11 / 20  # in characters
   assert recall([asked], [[]], documents).document == 0
   page = question('q', evidence=[{'document_id': 'd', 'start': 0, 'end': 200}])
-  assert recall([page], [[holds]], documents).evidence == 1
+  visible = len(squeezed(TEXT[:200]))
+  inside = len(squeezed(TEXT[holds.start:min(holds.end, 200)]))
+  assert recall([page], [[holds]], documents).evidence == pytest.approx(inside / visible) and inside < visible
+  assert recall([page], [chunks], documents).evidence == 1
+
+
+def test_evidence_counts_by_the_characters_that_are_shown():
+  long = {'d': document('word ' * 1000)}
+  chunks = chunk_documents(long.values(), 254)
+  asked = question('q', evidence=[{'document_id': 'd', 'start': 0, 'end': 5000}])
+  one = len(squeezed(long['d'].text[chunks[0].start:chunks[0].end])) / 4000
+  assert recall([asked], [chunks[:1]], long).evidence == pytest.approx(one) and one < 0.07
+  assert recall([asked], [chunks[:1] * 3], long).evidence == pytest.approx(one)
+  assert recall([asked], [chunks], long).evidence == 1
+  twice = question('q', evidence=[{'document_id': 'd', 'start': start, 'end': 100} for start in (0, 50)])
+  assert recall([twice], [chunks[:1]], long).evidence == 1
+
+
+def test_a_quotation_counts_rather_than_the_page_it_stands_on():
+  documents = {'d': document('Cover.\n\nNet revenue was\n $12 million in all. More text follows.')}
+  page = {'document_id': 'd', 'start': 8, 'end': len(documents['d'].text)}
+  cases = [('revenue was $12 million', 'revenue was\n $12 million'), ('not there', None), ('Cover.', None)]
+  for quoted, found in cases:
+    (_, start, end), = evidence_spans(question('q', evidence=[page | {'text': quoted}]), documents)
+    assert documents['d'].text[start:end] == (found or documents['d'].text[8:])
 
 
 def test_evidence_of_the_real_patient_can_be_retrieved(test_data):

@@ -81,7 +81,7 @@ def _good_rows(rows: Iterable[tuple[str, dict[str, Any]]], prepared: Prepared) -
   seen: dict[str, str] = {}
   for number, (where, row) in enumerate(rows, start=1):
     name = str(row.get('financebench_id') or f'number {number}')
-    lacking = [field for field in _TEXT_FIELDS if not str(row.get(field) or '').strip()]
+    lacking = [field for field in _TEXT_FIELDS if not _text(row.get(field))]
     if lacking:
       prepared.skip_question(where, name, f'field "{lacking[0]}" is missing or empty')
     elif name in seen:
@@ -89,6 +89,11 @@ def _good_rows(rows: Iterable[tuple[str, dict[str, Any]]], prepared: Prepared) -
     else:
       seen[name] = where
       yield where, row
+
+
+def _text(value: Any) -> str:
+  """A field's text, a number (0 too) as it is written; empty where there is neither."""
+  return str(value).strip() if isinstance(value, str | int | float) and not isinstance(value, bool) else ''
 
 
 def _information(files: list[pathlib.Path], prepared: Prepared) -> dict[str, dict[str, Any]]:
@@ -135,7 +140,7 @@ def _question(row: dict[str, Any], documents: dict[str, Document], pages: dict[s
   if name not in documents:
     metadata['filing_missing'] = True
   return Question(id=str(row['financebench_id']), document_ids=(name,), group=name, question=row['question'].strip(),
-                  options=None, answer=str(row['answer']).strip(), metadata=metadata)
+                  options=None, answer=_text(row['answer']), metadata=metadata)
 
 
 def _evidence(evidence: dict[str, Any], filing: str, pages: dict[str, list[tuple[int, int]]]) -> dict[str, Any]:

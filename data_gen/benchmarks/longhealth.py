@@ -16,7 +16,7 @@ from typing import Any
 from data_gen.benchmarks.base import Prepared, expand
 from data_gen.errors import UserError
 from data_gen.jsonl import read_json
-from data_gen.schema import Document, Question
+from data_gen.schema import Document, Question, options_fault
 
 OPTIONS: dict[str, Any] = {}
 PUBLISHED = (20, 400)  # patients, questions of benchmark_v5.json
@@ -35,7 +35,7 @@ def read(source: str, options: dict[str, Any]) -> Prepared:
   prepared = Prepared(sources=_files(source))
   patients: dict[str, pathlib.Path] = {}
   for path in prepared.sources:
-    for patient_id, patient in _patients(path):
+    for patient_id, patient in _patients(path, prepared):
       if patient_id in patients:
         raise UserError(f'{path}: patient "{patient_id}" already stands in {patients[patient_id]}')
       patients[patient_id] = path
@@ -58,7 +58,8 @@ def _files(source: str) -> list[pathlib.Path]:
   return files
 
 
-def _patients(path: pathlib.Path) -> list[tuple[str, dict[str, Any]]]:
+def _patients(path: pathlib.Path, prepared: Prepared) -> list[tuple[str, dict[str, Any]]]:
+  """The patients of one file; what stands among them and is no object goes to `prepared.skipped`."""
   value = read_json(path)
   if isinstance(value, dict) and 'texts' in value and 'questions' in value:  # one patient, not wrapped
     value = {path.stem.rpartition('.')[2]: value}
@@ -67,6 +68,9 @@ def _patients(path: pathlib.Path) -> list[tuple[str, dict[str, Any]]]:
   patients = {k: v for k, v in value.items() if isinstance(v, dict)}
   if not patients:
     raise UserError(f'{path}: holds no patient, expected an object of patients as in benchmark_v5.json')
+  for name, other in value.items():
+    if not isinstance(other, dict) and 'cana' not in name:  # the canary string is no patient
+      prepared.skip_document(path, name, f'expected an object, found {type(other).__name__}')
   for patient_id, patient in patients.items():
     for name, kind, expected in (('texts', dict, 'an object'), ('questions', list, 'a list'), ('name', str, 'a string'),
                                  ('birthday', str, 'a string')):
@@ -125,7 +129,7 @@ def _answer(question: Any) -> tuple[int, str | None]:
   matching = [i for i, option in enumerate(_options(question)) if ' '.join(option.split()) == gold]
   if len(matching) != 1:
     return -1, f'the gold text matches {len(matching) or "none"} of the options, expected exactly one: "{gold}"'
-  return matching[0], None
+  return matching[0], options_fault(_options(question))
 
 
 def _evidence(location: Any, texts: dict[str, str], documents: dict[str, Document]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from data_gen.benchmarks import quality_files
 from data_gen.benchmarks.base import Prepared, distinguish_titles, text_key
 from data_gen.errors import UserError
 from data_gen.readers.html import html_to_text, looks_like_html
-from data_gen.schema import Document, Question
+from data_gen.schema import Document, Question, options_fault
 
 OPTIONS: dict[str, Any] = {}
 N_OPTIONS = 4
@@ -182,6 +182,8 @@ def _question_fault(question: Any) -> str | None:
     return 'field "options" is missing or not a list of strings'
   if len(options) != N_OPTIONS:
     return f'has {len(options)} options, expected {N_OPTIONS}'
+  if (fault := options_fault(options)) is not None:
+    return f'field "options" {fault}'
   gold = question.get('gold_label')
   if gold is None:
     return 'has no gold_label (unlabelled)'

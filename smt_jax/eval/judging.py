@@ -18,9 +18,23 @@ from smt_jax.eval.reader import Messages, Reader, Sampling
 _REFUSAL = re.compile(
     r"\b(?:can(?:not|'t)|could not|couldn't|unable to|not able to|impossible to)\s+(?:\w+\s+){0,3}"
     r"(?:answer|determine|provide|calculate|find|say|tell|compute|access)\b"
-    r"|\bi (?:do not|don't) (?:know|have)\b|\b(?:insufficient|not enough|no) (?:information|data|context)\b"
+    r"|\bi (?:do not|don't) (?:know|have)\b"
+    r"|\b(?:insufficient|not enough|no) (?:information|data|context)"  # not "no data breach"
+    r"(?=\W*$|\s*[.,;:!?)\n]|\s+(?:about|on|regarding|concerning|available|provided|given|included|disclosed|to|for|of|in|"
+    r"within|from|that|which|is|was|are|were|has|exists?|here|and|or|with)\b)"
     r"|\b(?:information|data|answer|context|figure)s? (?:is|are|was) (?:not|n't) "
     r"(?:provided|available|given|included|disclosed)\b", re.I)
+_SAYS = {'correct': True, 'incorrect': False, 'not correct': False}
+_STATED = re.compile(
+    r'\bverdict(?:\W*[:=–—-]\W*|\s+is\W+|\W+(?=(?:not\s+)?(?:in)?correct\b))(?:(?:the\s+)?answer\s+is\s+)?'
+    r'((?:not\s+)?(?:in)?correct\b|\w+)')
+_MENTIONED = re.compile(
+    r"(?:(?P<lead>\bnot|n't|\b(?:partially|partly|mostly|nearly|almost|half))\s+(?:\w+ly\s+)?)?"
+    r"\b(?P<word>(?:in)?correct)\b")
+
+# Fewest answers known to be wrong that a judge has to be shown: one that accepts every third of them passes eight by
+# luck in one check of 25, and with fewer (or none, where all questions share one gold answer) a check says little.
+MIN_WRONG_CASES = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +96,7 @@ def by_rule(question: Question, answer: str | None) -> Verdict | None:
 
 def _plain(text: str) -> str:
   """Without case, spacing and a full stop; signs and symbols stay, as they change a figure."""
-  return ' '.join(text.casefold().split()).strip('."\' ')
+  return re.sub(r'^["\' ]+|[."\' ]+$', '', ' '.join(text.casefold().split()))
 
 
 def prompt(question: Question, answer: str) -> Messages:
@@ -97,13 +111,18 @@ def prompt(question: Question, answer: str) -> Messages:
 
 
 def parse_verdict(text: str) -> bool | None:
-  """The last "Verdict: correct/incorrect", or the only such word; None for nonsense."""
+  """The last stated "Verdict: correct/incorrect", or the only such word of the reply; None for nonsense.
+
+  "Verdict: partially correct" is nonsense too: the judge is asked for one of the two.
+  """
   text = strip_thinking(text).lower()
-  stated = re.findall(r'verdict\W+(correct|incorrect)\b', text)
-  words = stated or re.findall(r'\b(?:correct|incorrect)\b', text)
-  if not words or (not stated and len(set(words)) > 1) or re.search(r'not\s+correct', text):
-    return False if re.search(r'not\s+correct', text) and 'incorrect' not in text else None
-  return words[-1] == 'correct'
+  if stated := _STATED.findall(text):
+    return _SAYS.get(' '.join(stated[-1].split()))
+  if answered := re.findall(r'\bcorrect\b[^.!?\n]*\?\W*(yes|no)\b', text):
+    return answered[-1] == 'yes'
+  said = {_SAYS.get(' '.join((m['lead'] or '').replace("n't", 'not').split() + [m['word']]))
+          for m in _MENTIONED.finditer(text)}
+  return said.pop() if len(said) == 1 else None
 
 
 def near_misses(questions: Sequence[Question]) -> list[tuple[Question, str, bool]]:
@@ -141,12 +160,15 @@ def validate(judge: Judge, questions: Sequence[Question], limit: int = 40) -> di
 
   Returns:
     'false_accept' and 'false_reject' rates, 'nonsense' replies, the number of cases, and 'valid': whether its verdicts
-    may count (both rates and the nonsense at or below `judge.accept_limit`).
+    may count (both rates and the nonsense at or below `judge.accept_limit`, over at least `MIN_WRONG_CASES` answers
+    that are wrong); 'reason' says why they may not.
   """
   step = max(1, len(questions) // limit)
   cases = near_misses(list(questions[::step])[:limit])
-  if not cases:
-    return {'valid': False, 'cases': 0}
+  n_wrong = sum(not right for _, _, right in cases)
+  if n_wrong < MIN_WRONG_CASES:
+    return {'valid': False, 'cases': len(cases), 'judge': judge.name,
+            'reason': f'the questions give {n_wrong} near misses to check it with, {MIN_WRONG_CASES} are needed'}
   said: list[bool | None] = [None] * len(cases)
   judge.ask([prompt(q, answer) for q, answer, _ in cases], lambda i, text: said.__setitem__(i, parse_verdict(text)))
   wrong = [s for s, (_, _, right) in zip(said, cases, strict=True) if not right]
@@ -154,5 +176,7 @@ def validate(judge: Judge, questions: Sequence[Question], limit: int = 40) -> di
   false_accept = sum(s is True for s in wrong) / max(1, len(wrong))
   false_reject = sum(s is False for s in right) / max(1, len(right))
   nonsense = sum(s is None for s in said) / len(said)
-  return {'valid': max(false_accept, false_reject, nonsense) <= judge.accept_limit, 'cases': len(cases),
-          'false_accept': false_accept, 'false_reject': false_reject, 'nonsense': nonsense, 'judge': judge.name}
+  rates = {'false_accept': false_accept, 'false_reject': false_reject, 'nonsense': nonsense}
+  valid = max(rates.values()) <= judge.accept_limit
+  return {'valid': valid, 'cases': len(cases), **rates, 'judge': judge.name} | (
+      {} if valid else {'reason': 'it failed the check on near misses'})

@@ -88,6 +88,8 @@ class LocalReader:
 
   def option_scores(self, prompts: Sequence[Messages], options: Sequence[Sequence[str]],
                     done: Callable[[int, list[OptionScore]], None]) -> None:
+    if not prompts:
+      return
     split = [self._split(p, o) for p, o in zip(prompts, options, strict=True)]
     order = sorted(range(len(split)), key=lambda i: len(split[i][0]))
     longest = max(len(head) + max(map(len, tails)) for head, tails in split)

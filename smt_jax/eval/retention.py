@@ -95,7 +95,8 @@ def _answer(reader: LocalReader, questions: Sequence[Question]) -> dict[str, np.
   for q, length in zip(questions, reader.prompt_tokens(asked, options) if questions else ()):
     if reader.max_positions is not None and length > reader.max_positions:
       raise UserError(f'question "{q.id}" has {length} tokens, but the model has {reader.max_positions} positions')
-  reader.option_scores(asked, options, scores.__setitem__)
+  if questions:
+    reader.option_scores(asked, options, scores.__setitem__)
   values = {'raw': lambda s: s.logprob, 'normalised': lambda s: s.logprob / s.tokens}
   return {name: np.asarray([float(unique_best([value(s) for s in scores[i]]) == q.answer)
                             for i, q in enumerate(questions)])
@@ -154,7 +155,7 @@ def read_questions(path: PathLike) -> list[Question]:
   rows fit as they are, and so does questions.jsonl.
 
   Raises:
-    UserError: a malformed line, fewer than two options or more than letters, an answer that is none of them.
+    UserError: a malformed line, fewer than two options or more than letters, an answer that is none or several of them.
   """
   out = []
   for number, row in read_jsonl(path):
@@ -178,11 +179,17 @@ def _index(answer: Any, options: Sequence[str], where: str) -> int:
   if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(options):
     return answer
   if isinstance(answer, str):
-    matches = [i for i, option in enumerate(options) if option.strip() == answer.strip()]
-    if len(matches) == 1:
-      return matches[0]
-    if len(answer.strip()) == 1 and answer.strip() in letters:
-      return letters.index(answer.strip())
+    named = answer.strip()
+    readings = {i for i, option in enumerate(options) if option.strip() == named}
+    if len(named) == 1 and named in letters:
+      readings.add(letters.index(named))
+    elif readings and named.isdecimal() and int(named) < len(options):
+      readings.add(int(named))
+    if len(readings) > 1:
+      raise UserError(f'{where}: field "answer" is ambiguous: {answer!r} may stand for options '
+                      f'{" and ".join(map(str, sorted(readings)))} (counted from 0); give a whole number')
+    if readings:
+      return readings.pop()
   raise UserError(f'{where}: field "answer" should be 0 to {len(options) - 1}, {letters[0]} to {letters[-1]}, or the '
                   f'text of one option; found {answer!r}')
 
