@@ -63,7 +63,7 @@ def test_bad_questions(tmp_path, row, message):
 
 @pytest.mark.parametrize(('options', 'answer', 'index'), [
     (['A', 'B', 'AB', 'O'], 'A', 0), (['O', 'A', 'B', 'AB'], 'AB', 3), (['O', 'A', 'B', 'AB'], 'D', 3),
-    (['2', '3', '1', '0'], 1, 1), (['2', '3', '1', '0'], '3', 1), (['5', '1', '9'], '1', 1)])
+    (['2', '3', '1', '0'], 1, 1), (['2', '7', '1', '0'], '7', 1), (['5', '1', '9'], '1', 1)])
 def test_an_answer_that_reads_one_way(tmp_path, options, answer, index):
   path = tmp_path / 'q.jsonl'
   path.write_text(json.dumps({'question': 'x', 'options': options, 'answer': answer}))
