@@ -127,20 +127,21 @@ def _check_answer(answer: Any, options: tuple[Any, ...] | None, where: str) -> N
     return
   if len(options) < 2 or not all(isinstance(o, str) for o in options):
     raise UserError(f'{where}: field "options" should hold two or more strings')
-  if fault := options_fault(options):
-    raise UserError(f'{where}: field "options" {fault}')
   if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(options):
     raise UserError(f'{where}: field "answer" should be an option index from 0 to {len(options) - 1}, found {answer!r}')
+  if fault := options_fault(options, answer):
+    raise UserError(f'{where}: field "options" {fault}')
 
 
-def options_fault(options: Sequence[str]) -> str | None:
-  """What makes options unfit to choose from: an empty one, two that are equal but for spacing at their ends."""
+def options_fault(options: Sequence[str], answer: int) -> str | None:
+  """What makes options unfit to choose from: an empty one, one that is equal to the right one but for outer spaces.
+
+  Equal wrong ones do no harm: published questions are not lost for them.
+  """
   stripped = [option.strip() for option in options]
   if not all(stripped):
     return f'has an empty option (number {stripped.index("") + 1})'
-  if repeated := next((o for i, o in enumerate(stripped) if o in stripped[:i]), None):
-    return f'holds the option "{repeated}" twice'
-  return None
+  return f'holds the right option "{stripped[answer]}" twice' if stripped.count(stripped[answer]) > 1 else None
 
 
 def _check_record(fields: dict[str, Any], where: str) -> None:

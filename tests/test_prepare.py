@@ -45,10 +45,11 @@ def test_the_three_files_hold_every_article_and_question(source, tmp_path):
 
 
 @pytest.mark.parametrize('options, fault', [
-  (['same', 'same', '', ' '], 'has an empty option (number 3)'), (['a', 'b', ' a'], 'holds the option "a" twice')])
+  (['same', 'same', '', ' '], 'has an empty option (number 3)'),
+  (['a', 'b', ' a'], 'holds the right option "a" twice')])
 def test_options_that_cannot_be_chosen_from_are_refused(tmp_path, options, fault):
   row = {'id': 'q', 'document_ids': [], 'group': 'g', 'question': 'Which?', 'answer': 0}
-  rows = [row | {'options': ['a', 'b']}, row | {'id': 'r', 'options': options}]
+  rows = [row | {'options': ['a', 'b', 'b']}, row | {'id': 'r', 'options': options}]
   path = write_lines(tmp_path / 'questions.jsonl', rows)
   with pytest.raises(UserError, match=r'questions\.jsonl:2: field "options" ') as e:
     list(read_rows(Question, path))
@@ -57,7 +58,7 @@ def test_options_that_cannot_be_chosen_from_are_refused(tmp_path, options, fault
   source = write_lines(tmp_path / 'dev', [quality_row() | {'questions': [quality_question('q1'), bad]}])
   prepare('quality', str(source), tmp_path / 'out')
   skipped, = (row for _, row in read_jsonl(tmp_path / 'out/skipped.jsonl'))
-  assert skipped['reason'] == 'field "options" holds the option "North" twice'
+  assert skipped['reason'] == 'field "options" holds the right option "North" twice'
 
 
 def test_a_source_that_changed_is_said(source, tmp_path):

@@ -55,7 +55,7 @@ def test_longhealth_evidence_is_the_paragraph_of_the_answer(tmp_path):
   ({'answer_f': 'honey'}, 'has 6 options, expected 5'),
   ({'correct': None}, 'has no gold answer'),
   ({'question': None}, '"question" is missing'),
-  ({'answer_a': 'water'}, 'holds the option "water" twice'),
+  ({'answer_a': ' '}, 'has an empty option (number 1)'),
   ({'No': 7}, 'duplicate'),
 ])
 def test_longhealth_bad_questions_are_skipped(tmp_path, change, reason):

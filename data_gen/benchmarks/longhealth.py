@@ -129,7 +129,7 @@ def _answer(question: Any) -> tuple[int, str | None]:
   matching = [i for i, option in enumerate(_options(question)) if ' '.join(option.split()) == gold]
   if len(matching) != 1:
     return -1, f'the gold text matches {len(matching) or "none"} of the options, expected exactly one: "{gold}"'
-  return matching[0], options_fault(_options(question))
+  return matching[0], options_fault(_options(question), matching[0])
 
 
 def _evidence(location: Any, texts: dict[str, str], documents: dict[str, Document]) -> list[dict[str, Any]]:

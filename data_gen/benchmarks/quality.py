@@ -182,14 +182,13 @@ def _question_fault(question: Any) -> str | None:
     return 'field "options" is missing or not a list of strings'
   if len(options) != N_OPTIONS:
     return f'has {len(options)} options, expected {N_OPTIONS}'
-  if (fault := options_fault(options)) is not None:
-    return f'field "options" {fault}'
   gold = question.get('gold_label')
   if gold is None:
     return 'has no gold_label (unlabelled)'
   if isinstance(gold, bool) or not isinstance(gold, int) or not 1 <= gold <= N_OPTIONS:
     return f'gold_label {gold!r} is out of range, expected 1 to {N_OPTIONS}'
-  return None
+  fault = options_fault(options, gold - 1)
+  return fault and f'field "options" {fault}'
 
 
 def _made_up_id(key: tuple[str, str, str]) -> str:
