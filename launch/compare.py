@@ -30,6 +30,8 @@ def main() -> None:
   if result.left_out:
     print(f'  {result.left_out} questions left out: only one of the two could be asked them')
   print(f'  interval: {result.difference.method}; {result.n_groups} clusters; {result.n_runs} pairs of runs')
+  for note in result.notes:
+    print(f'  note: {note}')
   if _OUT.value:
     write_json(_OUT.value, result.to_json())
 

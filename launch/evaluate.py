@@ -6,19 +6,19 @@ from typing import Any
 
 from absl import flags
 
+from data_gen import benchmarks
 from data_gen.errors import UserError
-from launch import app, evaluation, paths
+from launch import app, evaluation, paths, reader_flags
 from smt_jax.eval.prompts import MODES, SCORINGS
-from smt_jax.eval.retrieval.rag import ORDERS, RETRIEVERS
+from smt_jax.eval.retrieval.rag import ORDERS
 
-_BENCHMARK = flags.DEFINE_enum('benchmark', None, evaluation.BENCHMARKS, 'What the questions are; "custom" for your '
-                               'own.', required=True)
+flags.adopt_module_key_flags(reader_flags)
+_BENCHMARK = flags.DEFINE_enum('benchmark', None, benchmarks.ASKED, 'What the questions are; "custom" for your own.',
+                               required=True)
 _QUESTIONS = paths.reads('questions', None, 'questions.jsonl of launch.prepare, or your own.', required=True)
 _DOCUMENTS = paths.reads('documents', None, 'documents.jsonl: names the questions\' documents, gives context.')
 _CHECKPOINT = flags.DEFINE_string('checkpoint', '', 'Model: work directory (DIR, DIR@STEP, DIR@all for every step) or '
                                   'Hugging Face folder.')
-_ENDPOINT = flags.DEFINE_string('endpoint', '', 'Instead of a checkpoint: base URL of an OpenAI-compatible endpoint.')
-_MODEL = flags.DEFINE_string('model', '', 'Name of the model at the endpoint.')
 _ARM = flags.DEFINE_string('arm', None, 'Name of this arm in tables.', required=True)
 _MODE = flags.DEFINE_enum('mode', 'closed_book', MODES, 'What the reader is shown beside the question; no_context and '
                           'options_only are baselines that name no document or hide the question too.')
@@ -29,17 +29,9 @@ _PERMUTATIONS = flags.DEFINE_integer('permutations', 1, 'Orders of the options; 
 _TEMPERATURE = flags.DEFINE_float('temperature', None, 'Default: 0 for one sample, 0.3 for several.')
 _TOP_P = flags.DEFINE_float('top_p', 1.0, 'Nucleus sampling.')
 _NEW = flags.DEFINE_integer('max_new_tokens', 0, 'Longest reply; 0: 1024 for cot, 64 for letter, less if small.')
-_RETRIEVER = flags.DEFINE_enum('retriever', 'bm25', RETRIEVERS, 'With --mode=rag: how chunks are found.')
-_EMBEDDER = flags.DEFINE_string('embedder', '', 'Qwen3-Embedding checkpoint for --retriever=dense or hybrid.')
-_RERANKER = flags.DEFINE_string('reranker', '', 'Qwen3-Reranker checkpoint that orders the found chunks anew.')
 _CHUNK_SIZE = flags.DEFINE_integer('chunk_size', 1024, 'Longest chunk.')
-_CHUNK_UNIT = flags.DEFINE_enum('chunk_unit', 'characters', ('characters', 'tokens'), 'Unit of --chunk_size.')
-_CHUNK_TOKENIZER = paths.reads('chunk_tokenizer', '', 'Folder of the tokenizer for --chunk_unit=tokens; '
-                                       'default: the reader\'s.')
-_CHUNK_OVERLAP = flags.DEFINE_integer('chunk_overlap', 0, 'How much of a chunk the next one repeats.')
 _CHUNK_ORDER = flags.DEFINE_enum('chunk_order', 'best_last', ORDERS, 'Order of the chunks in the prompt.')
 _TOP_K = flags.DEFINE_integer('top_k', 8, 'Chunks shown.')
-_CANDIDATES = flags.DEFINE_integer('candidates', 128, 'Chunks that a reranker looks at.')
 _EMBEDDINGS = paths.writes('embeddings', '', 'Folder of cached embeddings, which arms may share (they go by '
                            'content); default: OUT/embeddings.')
 _SEARCH_IN = paths.reads('search_in', '', 'Search in these documents or records (glob) instead of --documents, '
@@ -52,14 +44,7 @@ _DISTRACTORS = flags.DEFINE_integer('distractors', 0, 'With --mode=full_document
 _JUDGE_ENDPOINT = flags.DEFINE_string('judge_endpoint', '', 'Endpoint of the judge of answers without options.')
 _JUDGE_MODEL = flags.DEFINE_string('judge_model', '', 'Name of the judge at its endpoint.')
 _JUDGE_CHECKPOINT = flags.DEFINE_string('judge_checkpoint', '', 'Instead of an endpoint: a checkpoint that judges.')
-_PLAIN = flags.DEFINE_bool('plain', False, 'Leave the chat template unused.')
-_DTYPE = flags.DEFINE_enum('dtype', '', ('', 'float32', 'bfloat16'), 'Compute in this type; default: as stored.')
-_TENSOR = flags.DEFINE_integer('tensor', 1, 'Cut the model over so many devices; the rest share the questions.')
-_MAX_BATCH = flags.DEFINE_integer('max_batch', 0, 'Most rows decoded at once; 0: what the memory holds.')
-_CONCURRENCY = flags.DEFINE_integer('max_concurrency', 64, 'Requests to an endpoint at once.')
-_KEY = flags.DEFINE_string('api_key_env', 'OPENAI_API_KEY', 'Environment variable with the endpoint\'s key.')
 _JUDGE_KEY = flags.DEFINE_string('judge_api_key_env', 'OPENAI_API_KEY', 'Environment variable with the judge\'s key.')
-_COST = flags.DEFINE_float('max_cost_usd', 0.0, 'Most dollars that a run may spend at each endpoint; 0: no bound.')
 _OUT = paths.writes('out', None, 'Folder for results.json and items.jsonl.', required=True)
 _LIMIT = flags.DEFINE_integer('limit', 0, 'Only the first N questions; 0: all.')
 _SEED = flags.DEFINE_integer('seed', 0, 'Of sampling and of the orders of options.')

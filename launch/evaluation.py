@@ -1,6 +1,7 @@
 """What launch.evaluate does with its flags: files in, readers made, one evaluation a checkpoint, results printed."""
 
 import glob
+import hashlib
 import pathlib
 import sys
 import time
@@ -9,6 +10,7 @@ from typing import Any, cast
 
 from tqdm import tqdm
 
+from data_gen import benchmarks
 from data_gen.errors import UserError
 from data_gen.jsonl import read_jsonl
 from data_gen.schema import Document, Question, Record, from_row, read_rows
@@ -20,9 +22,6 @@ from smt_jax.eval.retrieval.rag import Rag, RagSettings
 from smt_jax.eval.runner import evaluate
 from smt_jax.eval.settings import Settings
 
-BENCHMARKS = ('quality', 'longhealth', 'financebench', 'world', 'custom')
-_OPTIONS = {'quality': 4, 'world': 4, 'longhealth': 5, 'financebench': None}
-
 
 def run(values: Mapping[str, Any]) -> list[dict[str, Any]]:
   """Evaluates; `values` are launch.evaluate's flags by name. Returns the results, one a checkpoint.
@@ -32,8 +31,7 @@ def run(values: Mapping[str, Any]) -> list[dict[str, Any]]:
   """
   from smt_jax.loading import expand
   f = dict(values)
-  if bool(f['checkpoint']) == bool(f['endpoint']):
-    raise UserError('--checkpoint: expected either a checkpoint or an --endpoint with a --model')
+  check_reader(f)
   questions = read_questions(f['questions'], f['benchmark'])
   documents = list(read_rows(Document, f['documents'])) if f['documents'] else []
   names = expand(f['checkpoint']) if f['checkpoint'] else [f'{f["endpoint"]} {f["model"]}']
@@ -56,6 +54,31 @@ def run(values: Mapping[str, Any]) -> list[dict[str, Any]]:
   return results
 
 
+def check_reader(f: Mapping[str, Any]) -> None:
+  """Raises UserError where the flags name no reader, or more than one, or what the reader cannot do."""
+  if bool(f['checkpoint']) == bool(f['endpoint']):
+    raise UserError('--checkpoint: expected either a checkpoint or an --endpoint with a --model')
+  if f['endpoint'] and f['plain']:
+    raise UserError('--plain: an endpoint applies its own chat template; expected a --checkpoint')
+
+
+def make_reader(f: Mapping[str, Any], name: str) -> Reader:
+  """The reader that the flags of `reader_flags` describe.
+
+  Args:
+    name: the checkpoint, where there is no endpoint.
+
+  Raises:
+    UserError: what the endpoint's client or the loading of the checkpoint refuses.
+  """
+  from launch.readers import endpoint_reader, local_reader
+  if f['endpoint']:
+    return endpoint_reader(f['endpoint'], f['model'], max_concurrency=f['max_concurrency'],
+                           api_key_env=f['api_key_env'], max_cost_usd=f['max_cost_usd'])
+  reader: Reader = local_reader(name, dtype=f['dtype'], plain=f['plain'], tensor=f['tensor'], max_batch=f['max_batch'])
+  return reader
+
+
 def read_questions(path: str, benchmark: str) -> list[Question]:
   """The checked questions of a file.
 
@@ -65,16 +88,12 @@ def read_questions(path: str, benchmark: str) -> list[Question]:
     UserError: a broken line, an id that stands twice, or a question that the benchmark cannot hold.
   """
   questions = list(read_rows(Question, path))
+  benchmarks.check_options(benchmark, questions, path)
   seen: dict[tuple[Any, ...], Question] = {}
   repeated: list[tuple[Question, Question]] = []
   for q in questions:
     first = seen.setdefault((q.document_ids, q.question.strip(), q.options), q)
     repeated += [(first, q)] if first is not q else []
-    count = None if q.options is None else len(q.options)
-    if benchmark in _OPTIONS and count != _OPTIONS[benchmark]:
-      expected = f'{_OPTIONS[benchmark]} options' if _OPTIONS[benchmark] else 'no options'
-      raise UserError(f'{path}: question "{q.id}" has {count or "no"} options, but --benchmark={benchmark} has '
-                      f'{expected}; --benchmark=custom takes any')
   if repeated:
     first, again = repeated[0]
     print(f'note: {path}: {len(repeated)} of {len(questions)} questions repeat another one word for word '
@@ -86,12 +105,23 @@ def read_questions(path: str, benchmark: str) -> list[Question]:
 def _settings(f: Mapping[str, Any], name: str) -> Settings:
   rag = RagSettings(f['retriever'], f['embedder'], f['reranker'], f['chunk_size'], f['chunk_unit'], f['chunk_overlap'],
                     True, f['top_k'], f['candidates'], f['chunk_order'])
+  extra = {key: f[key] for key in ('dtype', 'search_in', 'chunk_tokenizer', 'few_shot_questions', 'judge_endpoint',
+                                   'judge_model', 'judge_checkpoint')}
+  if f['mode'] == 'rag' and f['search_in']:
+    extra['search_in_sha256'] = _content(f['search_in'])
   return Settings(
       f['benchmark'], f['arm'], f['mode'], f['scoring'], f['samples'], f['permutations'], f['temperature'], f['top_p'],
       f['max_new_tokens'], rag if f['mode'] == 'rag' else None, f['few_shot'],
-      f['distractors'], f['plain'], f['limit'], f['seed'], name,
-      {key: f[key] for key in ('dtype', 'search_in', 'chunk_tokenizer', 'few_shot_questions', 'judge_endpoint',
-                               'judge_model', 'judge_checkpoint')})
+      f['distractors'], f['plain'], f['limit'], f['seed'], name, extra)
+
+
+def _content(pattern: str) -> str:
+  """A hash of the files that a glob matches, which a result that searched in them depends on."""
+  digest = hashlib.sha256()
+  for path in sorted(p for p in glob.glob(pattern) if pathlib.Path(p).is_file()):
+    with open(path, 'rb') as file:
+      digest.update(hashlib.file_digest(file, 'sha256').digest())
+  return digest.hexdigest()[:16]
 
 
 def training_facts(name: str) -> dict[str, Any]:
@@ -198,14 +228,7 @@ class _LazyReader:
 
   def __getattr__(self, attribute: str) -> Any:
     if self._reader is None:
-      from launch.readers import endpoint_reader, local_reader
-      f = self._f
-      if f['endpoint']:
-        self._reader = endpoint_reader(f['endpoint'], f['model'], max_concurrency=f['max_concurrency'],
-                                       api_key_env=f['api_key_env'], max_cost_usd=f['max_cost_usd'])
-      else:
-        self._reader = local_reader(self._name, dtype=f['dtype'], plain=f['plain'], tensor=f['tensor'],
-                                    max_batch=f['max_batch'])
+      self._reader = make_reader(self._f, self._name)
     return getattr(self._reader, attribute)
 
 

@@ -1,44 +1,36 @@
 """Tunes chunk size, number and order of chunks (and temperature) on a fixed fifth of the documents:
 python -m launch.tune_rag --benchmark=quality --questions=FILE --documents=FILE --checkpoint=DIR --out=DIR."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from absl import flags
 
+from data_gen import benchmarks
 from data_gen.errors import UserError
 from data_gen.schema import Document, read_rows
-from launch import app, evaluation, paths
+from launch import app, evaluation, paths, reader_flags
 from smt_jax.eval.prompts import SCORINGS, Scoring
 from smt_jax.eval.retrieval import sweep
-from smt_jax.eval.retrieval.chunking import Unit
-from smt_jax.eval.retrieval.rag import ORDERS, RETRIEVERS, RagSettings
+from smt_jax.eval.retrieval.rag import ORDERS, RagSettings
 from smt_jax.eval.settings import Settings
 from smt_jax.eval.tune import MEASURES, tune
 
-_BENCHMARK = flags.DEFINE_enum('benchmark', None, evaluation.BENCHMARKS, 'What the questions are.', required=True)
+flags.adopt_module_key_flags(reader_flags)
+_BENCHMARK = flags.DEFINE_enum('benchmark', None, benchmarks.ASKED, 'What the questions are.', required=True)
 _QUESTIONS = paths.reads('questions', None, 'questions.jsonl; a fifth of its groups is tuned on.',
                          required=True)
 _DOCUMENTS = paths.reads('documents', None, 'documents.jsonl; all of them are searched in.', required=True)
 _MEASURE = flags.DEFINE_enum('measure', 'accuracy', MEASURES, 'Accuracy of the reader, or retrieval recall alone.')
 _CHECKPOINT = flags.DEFINE_string('checkpoint', '', 'The reader, for --measure=accuracy.')
-_ENDPOINT = flags.DEFINE_string('endpoint', '', 'Instead of a checkpoint: base URL of an OpenAI-compatible endpoint.')
-_MODEL = flags.DEFINE_string('model', '', 'Name of the model at the endpoint.')
-_DTYPE = flags.DEFINE_enum('dtype', '', ('', 'float32', 'bfloat16'), 'Compute in this type; default: as stored.')
 _SCORING = flags.DEFINE_enum('scoring', 'cot', SCORINGS, 'How the reader answers.')
 _NEW = flags.DEFINE_integer('max_new_tokens', 0, 'Longest reply; 0: as in launch.evaluate.')
-_RETRIEVER = flags.DEFINE_enum('retriever', 'bm25', RETRIEVERS, 'How chunks are found.')
-_EMBEDDER = flags.DEFINE_string('embedder', '', 'Qwen3-Embedding checkpoint for --retriever=dense or hybrid.')
-_RERANKER = flags.DEFINE_string('reranker', '', 'Qwen3-Reranker checkpoint that orders the found chunks anew.')
 _CHUNK_SIZES = flags.DEFINE_list('chunk_sizes', list(map(str, sweep.CHUNK_SIZES)), 'Sizes to try, in --chunk_unit.')
-_CHUNK_UNIT = flags.DEFINE_enum('chunk_unit', 'characters', ('characters', 'tokens'), 'Unit of --chunk_sizes.')
-_TOKENIZER = paths.reads('chunk_tokenizer', '', 'Folder of the tokenizer that counts tokens; default: the '
-                                 'reader\'s.')
 _TOP_KS = flags.DEFINE_list('top_ks', list(map(str, sweep.TOP_KS)), 'Numbers of chunks to try.')
 _CHUNK_ORDERS = flags.DEFINE_list('chunk_orders', list(sweep.ORDERS), f'Orders to try, of {", ".join(ORDERS)}.')
 _TEMPERATURES = flags.DEFINE_list('temperatures', [], 'Then read at these temperatures too, e.g. 0.3,0.7, with the '
                                   'best of the settings.')
 _SAMPLES = flags.DEFINE_integer('samples', 4, 'Replies a question at temperatures above 0.', lower_bound=1)
-_PLAIN = flags.DEFINE_bool('plain', False, 'Leave the chat template unused.')
 _OUT = paths.writes('out', None, 'Folder for tuning.json and the trials.', required=True)
 
 
@@ -56,28 +48,28 @@ def _degrees() -> list[float]:
     raise UserError(f'--temperatures={given}: expected numbers with commas between them') from None
 
 
-def _reader() -> Any:
-  from launch.readers import endpoint_reader, local_reader
-  if bool(_CHECKPOINT.value) == bool(_ENDPOINT.value):
+def _reader(f: Mapping[str, Any]) -> Any:
+  if not (f['checkpoint'] or f['endpoint']):
     raise UserError('--checkpoint: expected the reader (or an --endpoint), or --measure=recall to tune without one')
-  if _ENDPOINT.value:
-    return endpoint_reader(_ENDPOINT.value, _MODEL.value)
-  return local_reader(_CHECKPOINT.value, dtype=_DTYPE.value, plain=_PLAIN.value)
+  evaluation.check_reader(f)
+  return evaluation.make_reader(f, f['checkpoint'])
 
 
 def main() -> None:
-  base = RagSettings(_RETRIEVER.value, _EMBEDDER.value, _RERANKER.value, unit=cast(Unit, _CHUNK_UNIT.value))
+  f = paths.local_values(flags.FLAGS.flag_values_dict())
+  base = RagSettings(f['retriever'], f['embedder'], f['reranker'], unit=f['chunk_unit'], overlap=f['chunk_overlap'],
+                     candidates=f['candidates'])
   grid = list(sweep.grid(base, _numbers('chunk_sizes', _CHUNK_SIZES.value), _numbers('top_ks', _TOP_KS.value),
                          _CHUNK_ORDERS.value))
   temperatures = _degrees()
   questions = evaluation.read_questions(_QUESTIONS.value, _BENCHMARK.value)
   documents = list(read_rows(Document, _DOCUMENTS.value))
-  tokenizer = evaluation.chunk_tokenizer(_CHUNK_UNIT.value, _TOKENIZER.value, _CHECKPOINT.value)
+  tokenizer = evaluation.chunk_tokenizer(f['chunk_unit'], f['chunk_tokenizer'], f['checkpoint'])
   reader, settings = None, None
   if _MEASURE.value == 'accuracy':
-    reader = _reader()
-    settings = Settings(_BENCHMARK.value, 'tuning', 'rag', cast(Scoring, _SCORING.value), rag=base, plain=_PLAIN.value,
-                        max_new_tokens=_NEW.value, checkpoint=_CHECKPOINT.value or f'{_ENDPOINT.value} {_MODEL.value}')
+    reader = _reader(f)
+    settings = Settings(_BENCHMARK.value, 'tuning', 'rag', cast(Scoring, _SCORING.value), rag=base, plain=f['plain'],
+                        max_new_tokens=_NEW.value, checkpoint=f['checkpoint'] or f'{f["endpoint"]} {f["model"]}')
   trials = tune(questions, documents, grid, _OUT.value, measure=_MEASURE.value, reader=reader, settings=settings,
                 tokenizer=tokenizer, temperatures=temperatures, samples=_SAMPLES.value)
   for trial in trials:

@@ -75,6 +75,7 @@ def test_command_compare_and_errors(tmp_path, checkpoint):
     (['--checkpoint=x', '--mode=rag', '--top_k=0'], '--top_k=0'),
     (['--checkpoint=x', '--benchmark=longhealth'], '"q0" has 4 options'),
     (['--checkpoint=x', '--benchmark=financebench'], '"q0" has 4 options'),
+    (['--endpoint=http://y', '--model=m', '--plain=1'], '--plain: an endpoint applies its own chat template'),
     (['--checkpoint=x', '--questions=/none.jsonl'], '/none.jsonl: no such file')])
 def test_bad_flags_in_process(tmp_path, flags, message):
   from data_gen.errors import UserError

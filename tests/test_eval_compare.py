@@ -11,6 +11,7 @@ from data_gen.errors import UserError
 from data_gen.jsonl import write_json
 from data_gen.schema import Question
 from smt_jax.eval.compare import compare, table
+from smt_jax.eval.retrieval.rag import RagSettings
 from smt_jax.eval.retrieval.sweep import split_for_tuning
 from smt_jax.eval.runner import evaluate
 from smt_jax.eval.runs import find_runs, read_overlap, read_run
@@ -146,6 +147,50 @@ def test_worlds_with_their_own_questions(tmp_path):
   half = 2.776445 * np.std(differences, ddof=1) / np.sqrt(5)
   assert c.difference.high == pytest.approx(np.mean(differences) + half, abs=1e-6)
   assert c.questions_only.low < c.difference.estimate < c.questions_only.high
+
+
+def test_overlap_is_left_out_of_every_world(tmp_path):
+  a = [run(tmp_path / f'a{w}', 'smt', 0.9, w, w) for w in range(3)]
+  b = [run(tmp_path / f'b{w}', 'qa', 0.5, w, w) for w in range(3)]
+  hit = {f'q{g}.{k}' for g in range(4) for k in range(6)}
+  rest = [q.id for q in questions() if q.id not in hit]
+  differences = [(x.scores(rest) - y.scores(rest)).mean() for x, y in zip(a, b)]
+  c = compare(a, b, overlap=hit)
+  assert c.design == 'worlds' and c.parts['without overlap'].estimate == pytest.approx(np.mean(differences))
+  assert 'without overlap' not in compare(a, b, overlap={'of another benchmark'}).parts
+
+
+def test_two_arms_are_not_pooled_as_seeds(tmp_path):
+  qs = questions()
+
+  def one(name, arm, seed, **settings):
+    evaluate(Settings('custom', arm, seed=seed, checkpoint=f'run{seed}', **settings), qs, [], Share(qs, 0.7, seed),
+             tmp_path / name, training={'seed': seed})
+    return read_run(tmp_path / name)
+
+  a, other = one('a0', 'smt', 0, permutations=2), one('b', 'qa', 0, permutations=2)
+  assert compare([a, one('a1', 'smt', 1, permutations=2)], [other]).design == 'seeds'
+  for name, changed in (('arm', one('a2', 'base', 1, permutations=2)), ('permutations', one('a3', 'smt', 1)),
+                        ('scoring', one('a4', 'smt', 1, permutations=2, scoring='letter'))):
+    with pytest.raises(UserError, match=f'a0 and .*: {name}=.*expected one arm'):
+      compare([a, changed], [other])
+    with pytest.raises(UserError, match=f'{name}='):
+      compare([other], [a, changed])
+
+
+def test_prompts_that_differ_are_said(tmp_path):
+  a, b = run(tmp_path / 'a', 'x', 0.7), run(tmp_path / 'b', 'y', 0.7)
+  assert compare([a], [b]).notes == ()
+
+  def altered(r, **changes):
+    changed = r.results['config'] | changes
+    return dataclasses.replace(r, results=r.results | {'config': changed, 'scoring': changed['scoring']})
+
+  rag = dataclasses.asdict(RagSettings())
+  c = compare([altered(a, scoring='letter', rag=rag)], [altered(b, rag=rag | {'top_k': 3})])
+  assert c.notes == ("prompts differ in scoring: 'letter' and 'cot'", 'prompts differ in rag.top_k: 8 and 3')
+  assert json.loads(json.dumps(c.to_json()))['notes'] == list(c.notes)
+  assert compare([altered(a, rag=rag)], [b]).notes == ()  # what the arms are compared in
 
 
 def test_reading_runs_names_what_is_wrong(tmp_path):

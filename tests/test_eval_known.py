@@ -291,3 +291,79 @@ def test_retrieved_chunks_are_the_same_for_every_arm_and_are_shown_best_last(tmp
   assert len(positions) == 3 and positions == sorted(positions)
   assert 'harbour0' in first['retrieved'][-1]['text']  # what q0 asks for
   assert result['retrieval']['document'] == 1 and result['retrieval']['n_with_evidence'] == 30
+
+
+def test_a_question_without_a_document_is_searched_for_in_all_of_them(tmp_path):
+  qs = [dataclasses.replace(q, document_ids=()) for q in questions()]
+  reader = Perfect(qs)
+  result = run(tmp_path / 'rag', reader, qs, mode='rag')
+  assert result['n_questions'] == 30 and not result['excluded'] and result['accuracy']['strict'] == 1
+  assert all(p[-1]['content'].startswith('Context:') for p in reader.prompts)
+  assert result['retrieval']['document'] is None and result['retrieval']['n_questions'] == 0
+  mixed = [*qs[:10], *questions()[10:]]
+  whole = run(tmp_path / 'mixed', Perfect(mixed), mixed, mode='full_document')
+  assert whole['n_questions'] == 20 and {e['reason'] for e in whole['excluded']} == {'it names no document'}
+  found = run(tmp_path / 'mixed_rag', Perfect(mixed), mixed, mode='rag')
+  assert found['n_questions'] == 30 and found['retrieval']['n_questions'] == 20
+
+
+@pytest.mark.parametrize('mode', ['full_document', 'oracle'])
+def test_an_evaluation_of_no_question_is_refused(tmp_path, mode):
+  qs = [dataclasses.replace(q, document_ids=(), metadata={}) for q in questions()]
+  with pytest.raises(UserError, match=rf'--mode={mode}: none of the 30 questions can be asked \("q0": '):
+    run(tmp_path / mode, Perfect(qs), qs, mode=mode)
+  assert not (tmp_path / mode).exists()
+  with pytest.raises(UserError, match='none of the 0 questions'):
+    run(tmp_path / mode, Perfect(qs), [])
+
+
+def as_read(results):
+  return json.loads(json.dumps(results))
+
+
+def test_a_finished_evaluation_searches_for_nothing_again(tmp_path):
+  qs = questions()
+  settings = Settings('custom', 'x', mode='rag', rag=RagSettings(chunk_size=120))
+  calls = []
+
+  def retrieve(asked):
+    calls.append(len(asked))
+    return Rag(documents(), settings.rag).retrieve(asked)
+
+  first = as_read(evaluate(settings, qs, documents(), Random(qs), tmp_path, retrieve=retrieve))
+  assert evaluate(settings, qs, documents(), None, tmp_path, retrieve=retrieve) == first and calls == [30]
+  with pytest.raises(UserError, match='seed=0, not 1'):
+    evaluate(dataclasses.replace(settings, seed=1), qs, documents(), None, tmp_path, retrieve=retrieve)
+  assert calls == [30]
+
+
+def few(**changes):
+  question = Question('e', (), 'elsewhere', 'Who kept the lamps?', ('Ada', 'Bo', 'Cy', 'Di'), 1)
+  return prompts.Example(dataclasses.replace(question, **changes), (), 'Answer: B')
+
+
+def test_a_finished_folder_whose_inputs_changed_is_refused(tmp_path):
+  qs = questions()
+  settings = Settings('custom', 'x', few_shot=1)
+
+  def again(qs=qs, **changes):
+    return evaluate(settings, qs, documents(), Perfect(qs), tmp_path, few_shot=[few(**changes)])
+
+  first = as_read(again())
+  assert again() == first
+  with pytest.raises(UserError, match='few_shot_sha256'):
+    again(question='Who lit the lamps?')
+  with pytest.raises(UserError, match='questions_metadata_sha256'):
+    again([dataclasses.replace(qs[0], metadata={'evidence': ['Another.']}), *qs[1:]])
+  claimed = json.loads((tmp_path / 'settings.json').read_text())
+  for key in ('few_shot_sha256', 'questions_metadata_sha256'):  # as an earlier version wrote it
+    del claimed[key]
+  (tmp_path / 'settings.json').write_text(json.dumps(claimed))
+  assert again() == first
+
+
+def test_an_example_that_asks_an_evaluated_question_is_refused(tmp_path):
+  qs = questions()
+  example = few(question=f'  {qs[4].question.upper()}\n')
+  with pytest.raises(UserError, match='--few_shot: example "e" asks the same as question "q4"'):
+    evaluate(Settings('custom', 'x', few_shot=1), qs, documents(), Perfect(qs), tmp_path, few_shot=[example])

@@ -148,6 +148,17 @@ def test_the_program(tmp_path):
   assert done.returncode == 0, done.stderr
   assert done.stdout.splitlines()[-1].startswith('best: --chunk_size=') and '--top_k=8' in done.stdout.splitlines()[-1]
   for wrong, message in ((['--top_ks=0'], 'error: --top_ks=0: expected whole numbers'), ([], 'error: --checkpoint:'),
+                         (['--endpoint=http://localhost:1', '--plain'], 'error: --plain: an endpoint'),
                          (['--temperatures=warm'], 'error: --temperatures=warm: expected numbers')):
     done = subprocess.run([*arguments, *wrong], cwd=ROOT, text=True, capture_output=True)
     assert done.returncode == 1 and done.stderr.startswith(message) and len(done.stderr.splitlines()) == 1
+
+
+def test_every_flag_of_the_reader_is_the_one_of_an_evaluation(tmp_path):
+  code = ('import importlib, json, sys; from absl import flags; module = importlib.import_module(sys.argv[1]);'
+          'print(json.dumps({f.name: f.default for f in flags.FLAGS.get_key_flags_for_module(module)}))')
+  found = [json.loads(subprocess.run([sys.executable, '-c', code, f'launch.{name}'], cwd=ROOT, text=True, check=True,
+                                     capture_output=True).stdout) for name in ('evaluate', 'tune_rag')]
+  for name in ('tensor', 'max_batch', 'max_concurrency', 'api_key_env', 'max_cost_usd', 'candidates', 'chunk_overlap',
+               'chunk_tokenizer', 'plain', 'dtype', 'endpoint', 'model', 'retriever', 'embedder', 'reranker'):
+    assert found[0][name] == found[1][name]

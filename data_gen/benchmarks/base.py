@@ -1,7 +1,8 @@
 """What every benchmark reader returns, and the few things that all of them need.
 
 A benchmark is one module of this package with a function `read(source, options) -> Prepared`, where `source` is the
-text of `--source` and `options` a dict with exactly the keys of the module's `OPTIONS` (name -> default value).
+text of `--source` and `options` a dict with exactly the keys of the module's `OPTIONS` (name -> default value). A
+module may say what an evaluation should find: `N_OPTIONS`, the options of each question, None where all are open.
 """
 
 import collections

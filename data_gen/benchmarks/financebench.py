@@ -21,6 +21,7 @@ from data_gen.schema import Document, Question
 
 # filings: 'referenced' by a question, or 'all' that are there; format: 'pdf', 'markdown', or 'auto' (PDF first).
 OPTIONS: dict[str, Any] = {'filings': 'referenced', 'format': 'auto'}
+N_OPTIONS = None
 PUBLISHED = (150, 84)  # questions, filings they refer to
 
 _TEXT_FIELDS = ('financebench_id', 'doc_name', 'question', 'answer')

@@ -19,6 +19,7 @@ from data_gen.jsonl import read_json
 from data_gen.schema import Document, Question, options_fault
 
 OPTIONS: dict[str, Any] = {}
+N_OPTIONS = 5
 PUBLISHED = (20, 400)  # patients, questions of benchmark_v5.json
 
 _LETTERS = 'abcde'

@@ -10,6 +10,7 @@ from data_gen.benchmarks.base import Prepared
 from data_gen.world import parse_specs, quality_records
 
 OPTIONS: dict[str, Any] = {}
+N_OPTIONS = quality.N_OPTIONS
 
 
 def read(source: str, options: dict[str, Any]) -> Prepared:

@@ -25,6 +25,7 @@ class Comparison:
       on ('kept back'), and on the questions that no training record shares wording with ('without overlap').
     mcnemar: exact test, for one pair of runs with one reply a question.
     left_out: questions that only one of the two could be asked.
+    notes: how the prompts of the two differ beside what they are compared in.
   """
   a: str
   b: str
@@ -41,6 +42,7 @@ class Comparison:
   parts: dict[str, Interval]
   mcnemar: dict[str, Any] | None
   left_out: int
+  notes: tuple[str, ...] = ()
 
   @property
   def significant(self) -> bool:
@@ -94,15 +96,48 @@ def compare(a: Sequence[Run], b: Sequence[Run], seed: int = 0, overlap: Set[str]
   several is paired with each of them. `overlap`: ids of questions that training records share wording with.
 
   Raises:
-    UserError: different questions, runs that cannot be paired.
+    UserError: different questions, runs that cannot be paired, runs of one side that are not of one arm.
   """
+  for side in (a, b):
+    _check_one_arm(side)
   pairs = _pairs(a, b)
   shared = [shared_questions(x, y) for x, y in pairs]
   same = all(ids == shared[0][0] for ids, _ in shared) and all(
       _questions(x, shared[0][0]) == _questions(pairs[0][0], shared[0][0]) for x, _ in pairs)
-  if same:
-    return _same_questions(pairs, *shared[0], seed, overlap)
-  return _worlds(pairs, shared, seed)
+  found = _same_questions(pairs, *shared[0], seed, overlap) if same else _worlds(pairs, shared, seed, overlap)
+  return dataclasses.replace(found, notes=_prompt_notes(a[0], b[0]))
+
+
+# What makes an arm, beside its seed, its model and the names of its files.
+_ARM = ('benchmark', 'arm', 'mode', 'scoring', 'samples', 'permutations', 'temperature', 'top_p', 'max_new_tokens',
+        'rag', 'few_shot', 'distractors', 'plain', 'limit')
+# What the prompt is made of beside the context that a mode gives it.
+_PROMPT = ('scoring', 'permutations', 'few_shot', 'distractors', 'plain', 'rag')
+
+
+def _choices(run: Run, names: Sequence[str]) -> dict[str, Any]:
+  """Settings of a run by name, those of retrieval as 'rag.top_k' and so on."""
+  said = run.results.get('config') or {}
+  said = said | {name: run.results[name] for name in ('benchmark', 'arm', 'mode', 'scoring')}
+  rows = {name: said.get(name) for name in names}
+  rag = rows.pop('rag', None) or {}
+  return rows | {f'rag.{name}': value for name, value in rag.items()}
+
+
+def _check_one_arm(runs: Sequence[Run]) -> None:
+  first = _choices(runs[0], _ARM)
+  for run in runs[1:]:
+    other = _choices(run, _ARM)
+    for name in first | other:
+      if first.get(name) != other.get(name):
+        raise UserError(f'{runs[0].folder} and {run.folder}: {name}={first.get(name)!r} and {other.get(name)!r}, but '
+                        'the results of one side may differ in seed, model and questions alone; expected one arm')
+
+
+def _prompt_notes(a: Run, b: Run) -> tuple[str, ...]:
+  x, y = _choices(a, _PROMPT), _choices(b, _PROMPT)
+  return tuple(f'prompts differ in {name}: {x[name]!r} and {y[name]!r}'
+               for name in x if name in y and x[name] != y[name])
 
 
 def _questions(run: Run, ids: Sequence[str]) -> list[tuple[Any, Any]]:
@@ -156,7 +191,8 @@ def _same_questions(pairs: Sequence[tuple[Run, Run]], ids: list[str], left_out: 
       stats.mcnemar(mean_a, mean_b) if one else None, left_out)
 
 
-def _worlds(pairs: Sequence[tuple[Run, Run]], shared: Sequence[tuple[list[str], int]], seed: int) -> Comparison:
+def _worlds(pairs: Sequence[tuple[Run, Run]], shared: Sequence[tuple[list[str], int]], seed: int,
+            overlap: Set[str]) -> Comparison:
   """Every pair has questions of its own: the pair is the unit that was drawn."""
   values, groups, means = [], [], []
   for number, ((x, y), (ids, _)) in enumerate(zip(pairs, shared, strict=True)):
@@ -169,8 +205,11 @@ def _worlds(pairs: Sequence[tuple[Run, Run]], shared: Sequence[tuple[list[str], 
   gain = stats.over_runs(defined) if len(defined) == len(means) else Interval(
       float('nan'), float('nan'), float('nan'), 'undefined: the second arm is never right')
   parts = {}
-  for name, value in (('hard', True), ('easy', False)):
-    rows = [[i for i in ids if x.asked[i].get('hard') is value] for (x, _), (ids, _) in zip(pairs, shared, strict=True)]
+  subsets = {'hard': lambda row: row.get('hard') is True, 'easy': lambda row: row.get('hard') is False}
+  if overlap & {i for ids, _ in shared for i in ids}:
+    subsets['without overlap'] = lambda row: row['id'] not in overlap
+  for name, keep in subsets.items():
+    rows = [[i for i in ids if keep(x.asked[i])] for (x, _), (ids, _) in zip(pairs, shared, strict=True)]
     if all(rows):
       parts[name] = stats.over_runs([float((x.scores(ids) - y.scores(ids)).mean())
                                      for (x, y), ids in zip(pairs, rows, strict=True)], bounds=(-1, 1))

@@ -137,7 +137,7 @@ def reply(question: Question, scoring: Scoring, reasoning: str = '') -> str:
 
 def permuted(question: Question, order: Sequence[int]) -> Question:
   """The question with its options in another order: shown option i is original option `order[i]`."""
-  if question.options is None:
+  if question.options is None or list(order) == list(range(len(question.options))):
     return question
   return dataclasses.replace(question, options=tuple(question.options[i] for i in order),
                              answer=list(order).index(int(question.answer)))
@@ -152,6 +152,8 @@ def option_orders(question: Question, count: int, seed: int = 0) -> list[list[in
   if question.options is None:
     return [[]]
   n = len(question.options)
+  if count == 1:
+    return [list(range(n))]
   rng = random.Random(f'{seed}:{question.id}')
   orders = [list(range(n))]
   shifts = list(range(1, n))

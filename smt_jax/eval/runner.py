@@ -21,7 +21,7 @@ from smt_jax.eval.audit import write_audit
 from smt_jax.eval.judging import Judge
 from smt_jax.eval.reader import OptionScore, Reader, Reply, Sampling
 from smt_jax.eval.retrieval.sweep import tuning_groups
-from smt_jax.eval.settings import Settings, check_questions, claim
+from smt_jax.eval.settings import Settings, check_claim, check_questions, claim, description
 from smt_jax.eval.tasks import Ask, Retrieve, Task, build_tasks, make_asks
 
 Progress = Callable[[int, int, int], None]  # (asked before this run, asked now, to ask in all)
@@ -42,18 +42,23 @@ def evaluate(settings: Settings, questions: Sequence[Question], documents: Seque
     training: 'step', 'seed', 'training_tokens' of the checkpoint, where they are known.
 
   Raises:
-    UserError: `out` holds another evaluation; a question names a missing document; a few-shot example comes from an
-      evaluated document; whatever the reader raises (what was answered until then is kept).
+    UserError: `out` holds another evaluation; a question names a missing document; no question can be asked; a
+      few-shot example comes from an evaluated document or asks an evaluated question; whatever the reader raises (what
+      was answered until then is kept).
   """
   out = pathlib.Path(out)
   tuned = tuning_groups(q.group for q in questions) if questions else set()
   questions = list(questions[:settings.limit] if settings.limit else questions)
   check_questions(questions, settings.scoring, settings.mode)
   _check_few_shot(few_shot, questions, documents)
+  wanted = description(settings, questions, documents, few_shot)
+  check_claim(out, wanted)
+  if (out / 'results.json').exists():
+    return read_json(out / 'results.json')
   tasks = build_tasks(settings, questions, documents, retrieve)
   with exclusive(out):
-    claim(out, settings, questions, documents)
-    if (out / 'results.json').exists():
+    claim(out, wanted)
+    if (out / 'results.json').exists():  # by another process in the meantime
       return read_json(out / 'results.json')
     start = time.monotonic()
     answers, asks, resumed = _ask_all(settings, tasks, reader, out, few_shot, progress)
@@ -77,12 +82,22 @@ def _sampling(settings: Settings, reader: Reader) -> Sampling:
 
 def _check_few_shot(few_shot: Sequence[prompts.Example], questions: Sequence[Question],
                     documents: Sequence[Document]) -> None:
+  if not few_shot:
+    return
   evaluated = {i for q in questions for i in q.document_ids} | {q.group for q in questions}
-  texts = {' '.join(d.text.split()) for d in documents if d.id in evaluated} if few_shot else set()
+  texts = {_normalised(d.text) for d in documents if d.id in evaluated}
+  asked = {_normalised(q.question): q.id for q in questions}
   for example in few_shot:
-    same = any(' '.join(d.text.split()) in texts for d in example.documents)  # under an id of its own
+    same = any(_normalised(d.text) in texts for d in example.documents)  # under an id of its own
     if same or evaluated & {*example.question.document_ids, example.question.group}:
       raise UserError(f'--few_shot: example "{example.question.id}" comes from a document that is evaluated')
+    if (twin := asked.get(_normalised(example.question.question))) is not None:
+      raise UserError(f'--few_shot: example "{example.question.id}" asks the same as question "{twin}", which is '
+                      'evaluated')
+
+
+def _normalised(text: str) -> str:
+  return ' '.join(text.split()).casefold()
 
 
 def _ask_all(settings: Settings, tasks: Sequence[Task], reader: Reader, out: pathlib.Path,
@@ -114,7 +129,8 @@ def _ask_all(settings: Settings, tasks: Sequence[Task], reader: Reader, out: pat
 def _check_prompts(asks: Sequence[Ask], answers: Mapping[str, dict[str, Any]], out: pathlib.Path) -> None:
   """What no setting tells may have changed since the run began: a corpus searched in, few-shot examples, this code."""
   for ask in asks:
-    if ask.key in answers and answers[ask.key].get('prompt', _digest(ask)) != _digest(ask):
+    before = answers[ask.key].get('prompt') if ask.key in answers else None
+    if before is not None and before != _digest(ask):
       raise UserError(f'{out / "log.jsonl"}: holds the reply to another prompt for "{ask.key}" than is asked now (were '
                       'the documents searched in or the examples changed?); expected a folder of its own')
 
@@ -142,7 +158,7 @@ def _ask(settings: Settings, asks: Sequence[Ask], reader: Reader, add: Callable[
 
   def replied(i: int, replies: list[Reply]) -> None:
     ask, length = fitting[i]
-    add(ask, {'prompt_tokens': length, 'replies': [dataclasses.asdict(r) for r in replies]})
+    add(ask, {'prompt_tokens': length, 'replies': [vars(r) for r in replies]})
 
   def scored(i: int, scores: list[OptionScore]) -> None:
     ask, length = fitting[i]

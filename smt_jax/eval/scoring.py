@@ -72,7 +72,8 @@ def score(settings: Settings, tasks: Sequence[Task], asks: Sequence[Ask], answer
       trials = [_from_reply(ask, reply, int(gold)) for reply in row['replies']]
     else:
       trials = [_from_open(reply, judged[ask.key, s]) for s, reply in enumerate(row['replies'])]
-    verdicts[ask.task] += [dataclasses.replace(t, permutation=ask.permutation, sample=s) for s, t in enumerate(trials)]
+    verdicts[ask.task] += [dataclasses.replace(t, permutation=ask.permutation, sample=s)
+                           if ask.permutation or s else t for s, t in enumerate(trials)]
   return verdicts, about
 
 
@@ -173,7 +174,8 @@ def _per_question(verdicts: Verdicts, used: Sequence[int], name: str) -> np.ndar
 
 
 def _share(trials: Sequence[Trial], name: str) -> float:
-  return sum(bool(getattr(t, name)) for t in trials) / len(trials)
+  right = [getattr(t, name) for t in trials]
+  return len(list(filter(None, right))) / len(right)
 
 
 def _subset(tasks: Sequence[Task], verdicts: Verdicts, used: Sequence[int],
@@ -224,10 +226,11 @@ def _permutations(verdicts: Verdicts, used: Sequence[int]) -> dict[str, Any]:
 
 def retrieval_figures(tasks: Sequence[Task]) -> dict[str, Any]:
   """How often the right document, and how much of the marked evidence, is among the chunks shown."""
-  shown = [task.retrieved or () for task in tasks]
+  named = [task for task in tasks if task.question.document_ids]  # no document is the right one for the others
   documents = {d.id: d for task in tasks for d in task.documents}
-  found = recall([task.question for task in tasks], shown, documents)
-  return dataclasses.asdict(found) | {'mean_chunks': _mean([len(chunks) for chunks in shown])}
+  found = dataclasses.asdict(recall([task.question for task in named], [t.retrieved or () for t in named], documents))
+  found |= {} if named else {'document': None}
+  return found | {'mean_chunks': _mean([len(task.retrieved or ()) for task in tasks])}
 
 
 def item_rows(tasks: Sequence[Task], asks: Sequence[Ask], verdicts: Verdicts, reader: Reader,

@@ -10,10 +10,11 @@ from typing import Any
 from data_gen.errors import UserError
 from data_gen.jsonl import read_json, write_json
 from data_gen.schema import Document, Question
-from smt_jax.eval.prompts import LETTERS, MODES, SCORINGS, Mode, Scoring
+from smt_jax.eval.prompts import LETTERS, MODES, SCORINGS, Example, Mode, Scoring
 from smt_jax.eval.reader import Sampling
 from smt_jax.eval.retrieval.rag import RagSettings
 
+_LATER = ('few_shot_sha256', 'questions_metadata_sha256')  # folders of earlier versions do not say them
 DEFAULT_NEW_TOKENS = {'cot': 1024, 'letter': 64, 'logprob': 0}
 
 
@@ -97,22 +98,43 @@ def documents_fingerprint(documents: Sequence[Document]) -> str:
   return digest.hexdigest()[:16]
 
 
-def claim(out: pathlib.Path, settings: Settings, questions: Sequence[Question], documents: Sequence[Document],
-          ) -> None:
-  """Writes the settings into the folder, or checks that what is there was begun with the same ones.
+def examples_fingerprint(few_shot: Sequence[Example]) -> str:
+  """A hash of the few-shot examples as they are shown: questions, names and texts of their documents, replies."""
+  content = [[fingerprint([e.question]), e.question.metadata, documents_fingerprint(e.documents), e.context, e.reply]
+             for e in few_shot]
+  return hashlib.sha256(json.dumps(content, ensure_ascii=False).encode()).hexdigest()[:16]
+
+
+def description(settings: Settings, questions: Sequence[Question], documents: Sequence[Document],
+                few_shot: Sequence[Example] = ()) -> dict[str, Any]:
+  """What tells an evaluation from every other: its settings and the contents of its inputs."""
+  rest = [[list(q.document_ids), q.hard, q.metadata] for q in questions]  # names and evidence stand in prompts
+  wanted = dataclasses.asdict(settings) | {
+      'questions_sha256': fingerprint(questions), 'documents_sha256': documents_fingerprint(documents),
+      'questions_metadata_sha256': hashlib.sha256(json.dumps(rest).encode()).hexdigest()[:16]}
+  if few_shot:
+    wanted['few_shot_sha256'] = examples_fingerprint(few_shot)
+  return json.loads(json.dumps(wanted))  # as it will be read back
+
+
+def claim(out: pathlib.Path, wanted: dict[str, Any]) -> None:
+  """Writes an evaluation's `description` into the folder, or checks that what is there was begun with the same one.
 
   Raises:
-    UserError: the folder holds an evaluation with other settings or questions; the first difference is named.
+    UserError: the folder holds an evaluation with other settings or inputs; the first difference is named.
   """
+  if not (out / 'settings.json').exists():
+    write_json(out / 'settings.json', wanted)
+  check_claim(out, wanted)
+
+
+def check_claim(out: pathlib.Path, wanted: dict[str, Any]) -> None:
+  """The check of `claim` alone; a folder that is not claimed passes."""
   path = out / 'settings.json'
-  wanted = dataclasses.asdict(settings) | {
-      'questions_sha256': fingerprint(questions), 'documents_sha256': documents_fingerprint(documents)}
-  wanted = json.loads(json.dumps(wanted))  # as it will be read back
-  if not path.exists():
-    write_json(path, wanted)
-    return
-  there = read_json(path)
+  there = read_json(path) if path.exists() else wanted
   for key in wanted:
+    if isinstance(there, dict) and key in _LATER and key not in there:
+      continue
     if not isinstance(there, dict) or there.get(key) != wanted[key]:
       found = there.get(key) if isinstance(there, dict) else there
       raise UserError(f'--out={out}: holds an evaluation with {key}={found!r}, not {wanted[key]!r}; '

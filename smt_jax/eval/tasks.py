@@ -55,10 +55,13 @@ def build_tasks(settings: Settings, questions: Sequence[Question], documents: Se
 
   Raises:
     UserError: a question names a document that is not there (and does not say that its filing is missing); mode
-      'rag' without a retriever.
+      'rag' without a retriever; no question that can be asked.
   """
   by_id = {d.id: d for d in documents}
   tasks = [_task(settings, question, by_id) for question in questions]
+  if all(task.excluded is not None for task in tasks):
+    first = f'"{tasks[0].question.id}": {tasks[0].excluded}' if tasks else 'there is none'
+    raise UserError(f'--mode={settings.mode}: none of the {len(tasks)} questions can be asked ({first})')
   if settings.mode == 'rag':
     return _with_retrieval(tasks, retrieve)
   if settings.distractors:
@@ -73,8 +76,10 @@ def _task(settings: Settings, question: Question, by_id: dict[str, Document]) ->
     raise UserError(f'question "{question.id}" names document "{missing[0]}", which is not in the documents file')
   named = tuple(by_id[i] for i in question.document_ids if i in by_id)
   evidence = prompts.oracle_context(question, named)
-  if settings.mode in ('rag', 'full_document') and (missing or not named):
-    return Task(question, named, excluded='its document is not there' if missing else 'it names no document')
+  if missing and settings.mode in ('rag', 'full_document'):
+    return Task(question, named, excluded='its document is not there')
+  if not named and settings.mode == 'full_document':  # retrieval searches in all documents and needs none named
+    return Task(question, named, excluded='it names no document')
   if settings.mode == 'oracle':
     if not evidence:
       return Task(question, named, excluded='neither evidence nor its document is there')
