@@ -22,7 +22,7 @@ from smt_jax.eval.judging import Judge
 from smt_jax.eval.reader import OptionScore, Reader, Reply, Sampling
 from smt_jax.eval.retrieval.sweep import tuning_groups
 from smt_jax.eval.settings import Settings, check_claim, check_questions, claim, description
-from smt_jax.eval.tasks import Ask, Retrieve, Task, build_tasks, make_asks
+from smt_jax.eval.tasks import Ask, Retrieve, Task, build_tasks, check_asked, make_asks
 
 Progress = Callable[[int, int, int], None]  # (asked before this run, asked now, to ask in all)
 
@@ -56,6 +56,7 @@ def evaluate(settings: Settings, questions: Sequence[Question], documents: Seque
   if (out / 'results.json').exists():
     return read_json(out / 'results.json')
   tasks = build_tasks(settings, questions, documents, retrieve)
+  check_asked(settings, tasks)
   with exclusive(out):
     claim(out, wanted)
     if (out / 'results.json').exists():  # by another process in the meantime

@@ -55,18 +55,22 @@ def build_tasks(settings: Settings, questions: Sequence[Question], documents: Se
 
   Raises:
     UserError: a question names a document that is not there (and does not say that its filing is missing); mode
-      'rag' without a retriever; no question that can be asked.
+      'rag' without a retriever.
   """
   by_id = {d.id: d for d in documents}
   tasks = [_task(settings, question, by_id) for question in questions]
-  if all(task.excluded is not None for task in tasks):
-    first = f'"{tasks[0].question.id}": {tasks[0].excluded}' if tasks else 'there is none'
-    raise UserError(f'--mode={settings.mode}: none of the {len(tasks)} questions can be asked ({first})')
   if settings.mode == 'rag':
     return _with_retrieval(tasks, retrieve)
   if settings.distractors:
     return _with_distractors(settings, tasks, documents)
   return tasks
+
+
+def check_asked(settings: Settings, tasks: Sequence[Task]) -> None:
+  """Raises UserError where no question can be asked in this mode: such a result would hold no figure."""
+  if all(task.excluded is not None for task in tasks):
+    first = f'"{tasks[0].question.id}": {tasks[0].excluded}' if tasks else 'there is none'
+    raise UserError(f'--mode={settings.mode}: none of the {len(tasks)} questions can be asked ({first})')
 
 
 def _task(settings: Settings, question: Question, by_id: dict[str, Document]) -> Task:
