@@ -59,10 +59,13 @@ def _prices():
   if not _PRICE.value:
     return None
   try:
-    prompt, output, cached = (float(p) / 1e6 for p in [*_PRICE.value, _PRICE.value[0]][:3])
+    given = [float(p) / 1e6 for p in _PRICE.value]
   except ValueError:
+    given = []
+  if len(given) not in (2, 3) or not all(p >= 0 for p in given):
     raise UserError(f'--price={",".join(_PRICE.value)}: expected PROMPT,OUTPUT or PROMPT,OUTPUT,CACHED in dollars per '
-                    'million tokens') from None
+                    'million tokens')
+  prompt, output, cached = [*given, given[0]][:3]
   return lambda p, c, o: (p - c) * prompt + c * cached + o * output
 
 

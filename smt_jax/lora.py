@@ -47,6 +47,15 @@ def attach(model: Transformer, config: LoraConfig) -> Transformer:
   return model
 
 
+def parameters(model: ModelConfig, config: LoraConfig) -> int:
+  """Parameters of all adapters."""
+  block, total = param_specs(model)['blocks'][0], 0
+  for part, name, inputs in (TARGETS[t] for t in config.targets):
+    into, out = _split(name, inputs, block[part][name].shape)
+    total += config.rank * (math.prod(into) + math.prod(out))
+  return total * model.num_hidden_layers
+
+
 def _split(name: str, inputs: str, values: Sequence[Any]) -> tuple[list[Any], list[Any]]:
   """Values of the axes of a weight: those of its inputs, those of its outputs."""
   named = list(zip(name.rpartition('_')[2], values))

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from smt_jax import lora
 from smt_jax.chips import Chip
 from smt_jax.config import ModelConfig, TrainConfig
 from smt_jax.metrics import flops_per_token, matmul_parameters
@@ -26,9 +27,12 @@ def device_hours(config: TrainConfig, tokens: int, chip: Chip, mfu: float) -> fl
 
 def checkpoint_bytes(config: TrainConfig) -> int:
   """Bytes on disk at most: the checkpoints that are kept and the one that is being written."""
-  optimizer = config.optimizer
-  one = parameters(config.model) * (_WIDTH[config.step.param_dtype] + _WIDTH[optimizer.mu_dtype]
-                                    + _WIDTH[optimizer.nu_dtype])
+  step, optimizer, all_weights = config.step, config.optimizer, parameters(config.model)
+  moments = _WIDTH[optimizer.mu_dtype] + _WIDTH[optimizer.nu_dtype]
+  if config.lora.rank:  # weights with the adapters added in, and the adapters in float32 with their moments
+    one = all_weights * _WIDTH[step.compute_dtype] + lora.parameters(config.model, config.lora) * (4 + moments)
+  else:
+    one = all_weights * (_WIDTH[step.param_dtype] + moments)
   return one * (config.checkpoint.keep_last + config.checkpoint.keep_best + 1)
 
 

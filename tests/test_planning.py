@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from configs import quality
+from configs import pods, quality
 from smt_jax import planning
 from smt_jax.chips import CHIPS
 
@@ -23,6 +23,20 @@ def test_the_papers_run():
   hours = planning.device_hours(config, tokens, CHIPS['h200'], 0.57)
   assert tokens / hours / 3600 == pytest.approx(12_100, rel=0.01)
   assert planning.checkpoint_bytes(config) == pytest.approx(3 * 10 * 8.03e9, rel=1e-2)
+
+
+def test_checkpoints_of_adapters_are_those_of_the_weights_in_half_precision():
+  config = pods.get_config('h100_1')
+  adapters = 32 * 64 * (2 * (4096 + 4096) + 2 * (4096 + 1024) + 3 * (4096 + 14336))
+  assert planning.checkpoint_bytes(config) == pytest.approx(3 * (2 * 8.03e9 + 10 * adapters), rel=1e-2)
+
+
+@pytest.mark.parametrize('price', ['1', '1,2,3,4', '1,-2', 'a,b'])
+def test_prices_that_are_none(price):
+  ran = subprocess.run(
+      [sys.executable, '-m', 'launch.plan', '--config=configs/quality.py:llama8b', '--documents=d.jsonl',
+       '--tokenizer=t', f'--price={price}'], cwd=ROOT, capture_output=True, text=True)
+  assert ran.returncode == 1 and f'--price={price}: expected PROMPT,OUTPUT' in ran.stderr
 
 
 def test_a_budget_goes_before_epochs():
