@@ -48,7 +48,7 @@ def place(local: dict[str, np.ndarray], mesh: Mesh, count: int = 1, lead: int = 
       return jax.device_put(x, sharding)
     whole = (*x.shape[:lead], x.shape[lead] * count, *x.shape[lead + 1:])
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:  # rows of the whole -> rows of this process
+    def part(index: Any) -> np.ndarray:  # rows of the whole -> rows of this process
       begin, end, _ = index[lead].indices(whole[lead])
       first = begin % x.shape[lead]
       return x[(*index[:lead], slice(first, first + end - begin), *index[lead + 1:])]
