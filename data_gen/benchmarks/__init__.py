@@ -29,7 +29,9 @@ def check_options(name: str, questions: Iterable[Question], where: str) -> None:
   Raises:
     UserError: a question with more or fewer, or with options where the benchmark has none.
   """
-  module = None if name == CUSTOM else load(name)
+  if name == CUSTOM:
+    return
+  module = load(name)
   if not hasattr(module, 'N_OPTIONS'):
     return
   for q in questions:

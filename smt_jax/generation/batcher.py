@@ -37,14 +37,15 @@ class Job:
   budget: int = 0  # most new tokens; set on submission
   ids: list[int] = dataclasses.field(default_factory=list)
   logprobs: list[float] = dataclasses.field(default_factory=list)
-  text: str | None = None
+  text: str = ''
+  cut: bool = False  # the text ends before a stop string
   finish_reason: str | None = None
   end_id: int | None = None  # the end token that came, which is not among `ids`
 
   @property
   def completion(self) -> Completion:
     assert self.finish_reason is not None
-    return Completion(self.ids, self.text or '', self.finish_reason, self.logprobs)
+    return Completion(self.ids, self.text, self.finish_reason, self.logprobs)
 
 
 class Batcher:
@@ -213,7 +214,7 @@ class Batcher:
       return
     if job.sampling.stop:
       self._cut_at_stop(job, before)
-    if job.finish_reason is not None and job.text is None:
+    if job.finish_reason is not None and not job.cut:
       job.text = self._decode(job.ids)
 
   def _cut_at_stop(self, job: Job, before: int) -> None:
@@ -224,7 +225,7 @@ class Batcher:
       text = self._decode(job.ids[:end])
       found = [at for stop in job.sampling.stop if (at := text.find(stop)) >= 0]
       if found:
-        job.text, job.finish_reason, job.end_id = text[:min(found)], 'stop', None
+        job.text, job.cut, job.finish_reason, job.end_id = text[:min(found)], True, 'stop', None
         del job.ids[end:], job.logprobs[end:]
         return
 
