@@ -27,11 +27,11 @@ def main() -> None:
   from smt_jax.config import validate
   validate(config)  # before JAX takes its seconds to start
 
-  os.environ.setdefault('XLA_PYTHON_CLIENT_MEM_FRACTION', '0.96')  # of a GPU's memory: JAX's own 0.75 is for sharing
   import jax
 
-  from smt_jax import distributed, preemption
+  from smt_jax import chips, distributed, preemption
   from smt_jax.train import train
+  chips.reserve_memory()
   if _CACHE.value:
     jax.config.update('jax_compilation_cache_dir', _CACHE.value)
   distributed.initialize()

@@ -93,11 +93,13 @@ _WHOLE = 4 * 2**30  # bytes of a state that need no cutting
 
 def _check_whole(config: TrainConfig, mesh: Mesh, shapes: TrainState) -> None:
   """Refuses a large state that every one of several devices would hold whole, unless that was asked for."""
+  if mesh.size == 1 or mesh.shape['fsdp'] * mesh.shape['tensor'] > 1 or config.step.whole_state:
+    return
   whole = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves((shapes.params, shapes.opt_state)))
-  if mesh.shape['data'] == mesh.size > 1 and whole > _WHOLE and not config.step.whole_state:
-    raise UserError(f'--config.mesh.data={mesh.size}: weights and moments, {whole / 2**30:.0f} GiB, would lie whole on '
-                    'every device; cut them (--config.mesh.data=1 --config.mesh.fsdp=-1), or allow it with '
-                    '--config.step.whole_state=True')
+  if whole > _WHOLE:
+    raise UserError(f'--config.mesh: fsdp and tensor are 1, so weights and moments, {whole / 2**30:.0f} GiB, would lie '
+                    f'whole on each of {mesh.size} devices; cut them (--config.mesh.data=1 --config.mesh.fsdp=-1), or '
+                    'allow it with --config.step.whole_state=True')
 
 
 def _at_start(optimizer: optax.GradientTransformation, params: nnx.State, frozen: nnx.State) -> TrainState:

@@ -74,7 +74,8 @@ def train(config: TrainConfig, out: str | os.PathLike[str]) -> Result:
   _check_held_out(config, mix)
   total = mix.steps_for(config.token_budget, config.epochs)
   if checkpoint.latest_step(place.root) == total:
-    _finish(place, mix, total)  # what a kill between the last checkpoint and the end left out
+    _write_mix(place, mix, total)  # what a kill between the last checkpoint and the end left out
+    place.seal()
     return Result('already finished', total, checkpoint.read_meta(place.root, total)['tokens'])
   setup = make_setup(config, mesh, len(SOURCES))
   with _owned(place.local), preemption.watch() as preempted:
@@ -87,15 +88,14 @@ def train(config: TrainConfig, out: str | os.PathLike[str]) -> Result:
       _log.info('training from step %d to %d', meta['step'], total)
       result = _Run(setup, mix, total, place, checkpointer, share, state, meta).go(preempted)
     if result.status == 'finished':
-      _finish(place, mix, total)
+      _write_mix(place, mix, total)
     place.seal()
   return result
 
 
-def _finish(place: workdir.Workdir, mix: Mix, total: int) -> None:
+def _write_mix(place: workdir.Workdir, mix: Mix, total: int) -> None:
   if jax.process_index() == 0 and not (place.local / 'mix.json').exists():
     write_json(place.local / 'mix.json', mix.report(total))
-  place.seal()
 
 
 def _check_held_out(config: TrainConfig, mix: Mix) -> None:

@@ -26,8 +26,7 @@ from smt_jax.config import TrainConfig, to_dict
 
 # What may differ when a run goes on: where and how it is computed and watched, not what is computed.
 FREE = ('log', 'checkpoint', 'mesh', 'mix.prefetch', 'step.attention', 'step.remat', 'step.loss_chunks',
-        'step.scan_layers',
-        'step.accumulation_steps', 'step.whole_state')
+        'step.scan_layers', 'step.accumulation_steps', 'step.whole_state')
 
 
 class Workdir:

@@ -123,8 +123,8 @@ def main():
   p.add_argument('--layers', type=int, default=32)
   p.add_argument('--sequence', type=int, default=2048)
   p.add_argument('--rows', default='4', help='sequences of a step and GPU, several separated by commas')
-  p.add_argument('--ways', default='compile,liger+compile,liger,plain',
-                 help='what is tried, in this order; what the machine has not is left out')
+  p.add_argument('--ways', default='', help='what is tried, in this order, separated by commas; what the machine has '
+                 'not is left out; empty: those that were fastest')
   p.add_argument('--steps', type=int, default=20)
   p.add_argument('--warmup', type=int, default=3)
   p.add_argument('--processes', type=int, default=0, help='0: as many as there are GPUs')
@@ -137,7 +137,8 @@ def main():
   processes = a.processes or max(1, torch.cuda.device_count())
   start = [sys.executable] if processes == 1 else [
       sys.executable, '-m', 'torch.distributed.run', '--standalone', f'--nproc-per-node={processes}']
-  for way, rows in itertools.product(a.ways.split(','), a.rows.split(',')):  # the last of a flag counts
+  ways = a.ways or ('compile,liger+compile,liger,plain' if processes == 1 else 'keep+compile,compile')
+  for way, rows in itertools.product(ways.split(','), a.rows.split(',')):  # the last of a flag counts
     run = subprocess.Popen([*start, *sys.argv, f'--ways={way}', f'--rows={rows}', '--inside'], stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:

@@ -23,7 +23,7 @@ import numpy as np
 import psutil
 
 from data_gen.errors import UserError
-from smt_jax import xla_flags
+from smt_jax import chips, xla_flags
 from smt_jax.benchmarks import common
 from smt_jax.benchmarks.train import Variant, random_rows
 from smt_jax.checkpoint import Checkpointer, fingerprints, flatten, folder
@@ -191,7 +191,7 @@ def main() -> None:
     p.add_argument(f'--{name}', type=int)
   a = p.parse_args()
   started = psutil.Process().create_time()
-  common.reserve_memory()
+  chips.reserve_memory()
   jax.config.update('jax_compilation_cache_dir', a.cache)
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
   variant = Variant(a.variant)

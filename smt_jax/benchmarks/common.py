@@ -43,11 +43,6 @@ def preset(name: str, layers: int = 0) -> ModelConfig:
   return dataclasses.replace(PRESETS[name], num_hidden_layers=layers or PRESETS[name].num_hidden_layers)
 
 
-def reserve_memory() -> None:
-  """Lets JAX have nearly all of a GPU's memory; without effect once a device was used or where the user has said."""
-  os.environ.setdefault('XLA_PYTHON_CLIENT_MEM_FRACTION', '0.96')
-
-
 def spread(seconds: list[float], work: float) -> Row:
   """Rates of `work` units in each of some times: the median's, and those of the slowest and fastest time in ten."""
   cuts = statistics.quantiles(seconds, n=10, method='inclusive') if len(seconds) > 1 else seconds * 9

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from smt_jax import metrics
+from smt_jax import chips, metrics
 from smt_jax.benchmarks import common
 from smt_jax.chips import Chip, chip_of
 from smt_jax.config import MeshConfig, ModelConfig, StepConfig, TrainConfig
@@ -127,7 +127,7 @@ def run(out: str | os.PathLike[str], *, preset: str = 'llama8b', layers: int = 0
   Raises:
     UserError: an unknown preset, a peer that fails.
   """
-  common.reserve_memory()
+  chips.reserve_memory()
   model = common.preset(preset, layers)
   found = []
 

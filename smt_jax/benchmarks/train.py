@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from data_gen.errors import UserError
-from smt_jax import metrics, xla_flags
+from smt_jax import chips, metrics, xla_flags
 from smt_jax.benchmarks import common
 from smt_jax.config import DataConfig, MeshConfig, ModelConfig, OptimizerConfig, StepConfig, TrainConfig
 from smt_jax.data.layout import SOURCES
@@ -136,7 +136,7 @@ def run(out: str | os.PathLike[str], *, preset: str = 'llama8b', layers: int = 0
   Raises:
     UserError: an unknown preset or variant, a peer that fails.
   """
-  common.reserve_memory()
+  chips.reserve_memory()
   model = common.preset(preset, layers)
   chosen = [Variant(name) for name in variants]
   for variant in chosen:

@@ -95,8 +95,7 @@ def _answer(reader: LocalReader, questions: Sequence[Question]) -> dict[str, np.
   for q, length in zip(questions, reader.prompt_tokens(asked, options) if questions else ()):
     if reader.max_positions is not None and length > reader.max_positions:
       raise UserError(f'question "{q.id}" has {length} tokens, but the model has {reader.max_positions} positions')
-  if questions:
-    reader.option_scores(asked, options, scores.__setitem__)
+  reader.option_scores(asked, options, scores.__setitem__)
   values = {'raw': lambda s: s.logprob, 'normalised': lambda s: s.logprob / s.tokens}
   return {name: np.asarray([float(unique_best([value(s) for s in scores[i]]) == q.answer)
                             for i, q in enumerate(questions)])

@@ -174,8 +174,7 @@ def _per_question(verdicts: Verdicts, used: Sequence[int], name: str) -> np.ndar
 
 
 def _share(trials: Sequence[Trial], name: str) -> float:
-  right = [getattr(t, name) for t in trials]
-  return len(list(filter(None, right))) / len(right)
+  return sum(bool(getattr(t, name)) for t in trials) / len(trials)
 
 
 def _subset(tasks: Sequence[Task], verdicts: Verdicts, used: Sequence[int],
