@@ -30,6 +30,10 @@ _REMAT = flags.DEFINE_enum('remat', 'auto', ['auto', 'none', 'products', 'attent
                            'train: step.remat of the configuration.')
 _ATTENTION = flags.DEFINE_enum('attention', 'auto', ['auto', 'xla', 'cudnn', 'pallas'],
                                'train, decode: kernel, as step.attention of the configuration.')
+_COMPILER = flags.DEFINE_list('compiler_options', [], 'train: settings of the XLA compiler over those of the project, '
+                              'NAME=VALUE; NAME= takes one away.')
+_TRACE = flags.DEFINE_bool('trace', False, 'train: also how long a step computes, communicates with nothing to hide '
+                           'it, and does neither, on GPUs; kernels are in the JSON file.')
 _STEPS = flags.DEFINE_integer('steps', 20, 'train, input: timed steps.', lower_bound=1)
 _PROMPT = flags.DEFINE_integer('prompt_tokens', 1024, 'decode: tokens a prompt.', lower_bound=2)
 _NEW = flags.DEFINE_integer('new_tokens', 512, 'decode: tokens a continuation.', lower_bound=1)
@@ -50,10 +54,11 @@ def main() -> None:
   peer = {'peer_python': _PEER.value, 'peer_timeout': _PEER_TIMEOUT.value,
           'peer_arguments': tuple(_PEER_ARGUMENTS.value)}
   if _SUITE.value == 'train':
+    from smt_jax import xla_flags
     from smt_jax.benchmarks import train
     print(train.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, sequence_length=_LENGTH.value,
                     rows=_ROWS.value or 4, variants=tuple(_VARIANTS.value), remat=_REMAT.value, steps=_STEPS.value,
-                    attention=_ATTENTION.value, **peer))
+                    attention=_ATTENTION.value, options=xla_flags.parse(_COMPILER.value), traced=_TRACE.value, **peer))
   elif _SUITE.value == 'checkpoint':
     from smt_jax.benchmarks import checkpoints
     print(checkpoints.run(_OUT.value, preset=_PRESET.value, layers=_LAYERS.value, sequence_length=_LENGTH.value,

@@ -1,7 +1,7 @@
 """What a run will take: python -m launch.plan --config=... --documents=FILE --tokenizer=DIR --price=0.15,0.60
 
-Dollars of generation, device hours and dollars of training, disk for checkpoints, and the number of queries after which
-it costs less than retrieval. Every assumption is a flag, and is printed.
+Dollars of generation, device hours and dollars of training, disk, and the number of queries after which it
+costs less than retrieval. Every assumption is a flag, and is printed.
 """
 
 from absl import flags
@@ -42,7 +42,8 @@ def main() -> None:
   plan = estimate_calls(job, price=prices)
   print('\n'.join(plan_lines(plan)))
   generation = sum(row.dollars or 0.0 for row in plan)
-  tokens = planning.training_tokens(config, sum(row.record_tokens for row in plan))
+  synthetic = sum(row.record_tokens for row in plan)
+  tokens = planning.training_tokens(config, synthetic)
   hours = planning.device_hours(config, tokens, CHIPS[_CHIP.value], _MFU.value)
   rag = planning.Retrieval(_CHUNK.value, _TOP_K.value)
   per_query = rag.tokens * _QUERY.value / 1e6
@@ -50,7 +51,8 @@ def main() -> None:
   print(f'generation: ${generation:,.2f}' if prices else 'generation: no --price, so no dollars')
   print(f'training: {tokens:,} tokens, {hours:,.2f} {_CHIP.value} hours at {100 * _MFU.value:.0f}% MFU (assumed), '
         f'${hours * _HOUR.value:,.2f} at ${_HOUR.value:.2f} an hour (assumed)')
-  print(f'checkpoints: {planning.checkpoint_bytes(config) / 1e9:,.1f} GB of disk')
+  print(f'disk: {planning.checkpoint_bytes(config) / 1e9:,.1f} GB of checkpoints, about '
+        f'{planning.corpus_bytes(synthetic) / 1e9:,.1f} GB of records, answers and packed rows')
   print(f'retrieval: {rag.tokens:,} more prompt tokens a query ({rag.top_k} x {rag.chunk_size}), ${per_query:.6f} at '
         f'${_QUERY.value:.2f} a million (assumed); even after {planning.break_even(spent, per_query):,.0f} queries')
 

@@ -21,6 +21,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 from flax import nnx
+from orbax.checkpoint._src.serialization import types as serialization  # where a handler's callback is declared
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN, PreservationPolicy
 
 from data_gen import storage
@@ -28,13 +29,17 @@ from data_gen.errors import UserError
 from smt_jax import distributed
 from smt_jax.config import CheckpointConfig
 from smt_jax.mesh import path_name
+from smt_jax.snapshot import snapshot
 from smt_jax.state import TrainState
 
 Tree = Any
 COMPLETE = 'commit_success.txt'  # Orbax's own mark on gs://
 _CHUNK_BYTES = 64 * 2**20  # large tensors are written in such pieces, so that several threads read them
+_HOST_GB = 8  # of each item, on their way from a copy on the devices to the disk
 PathLike = str | os.PathLike[str]
 _log = logging.getLogger(__name__)
+# Orbax warns at every save that nothing goes to the host before it returns, which is the intention.
+logging.getLogger('absl').addFilter(lambda record: 'No prioritized params found' not in str(record.msg))
 
 
 def folder(workdir: PathLike) -> epath.Path:
@@ -103,6 +108,17 @@ def restore_params(workdir: PathLike, step: int, abstract: nnx.State, verify: bo
   return _unflatten(abstract, restored)
 
 
+class _Background(serialization.DefaultSerializationStatusCallback):
+  """Lets arrays go to the host after `save` has returned, a part of them at a time, while `safe()` says so."""
+
+  def __init__(self, safe: Callable[[], bool]):
+    self._safe = safe
+
+  def key_priority(self, _: Any) -> serialization.TransferPriority:
+    priority = serialization.TransferPriority
+    return priority.ASYNCHRONOUS_DEPRIORITIZED if self._safe() else priority.SYNCHRONOUS
+
+
 class Checkpointer:
   """Saves and restores the train state of one work directory.
 
@@ -114,6 +130,7 @@ class Checkpointer:
                merge: Callable[[TrainState], nnx.State] | None = None):
     self._workdir, self._merge = epath.Path(workdir), merge
     self._trained = 'adapters' if merge else 'params'  # the item that holds TrainState.params
+    self._asynchronous, self._copied = config.asynchronous, False
     self._manager = self._open(config)
 
   def _open(self, config: CheckpointConfig) -> ocp.CheckpointManager:
@@ -125,15 +142,28 @@ class Checkpointer:
         preservation_policy=AnyPreservationPolicy(keep), enable_async_checkpointing=config.asynchronous,
         save_root_metadata=False, cleanup_tmp_directories=True)
     # Random weights shrink by a tenth, for 40% of the processor time of reading them (docs/performance.md).
-    handlers: dict[str, Any] = {name: ocp.PyTreeCheckpointHandler(use_compression=False)
-                                for name in ('params', 'adapters', 'opt_state')}
+    arrays = ocp.type_handlers.create_type_handler_registry(
+        (jax.Array, ocp.type_handlers.ArrayHandler(callback=_Background(lambda: self._copied))))
+    handlers: dict[str, Any] = {
+        name: ocp.PyTreeCheckpointHandler(use_compression=False, save_device_host_concurrent_gb=_HOST_GB,
+                                          type_handler_registry=arrays)
+        for name in ('params', 'adapters', 'opt_state')}
     return ocp.CheckpointManager(folder(storage.absolute(self._workdir)), options=options,
                                  item_handlers=handlers | {'meta': ocp.JsonCheckpointHandler()})
+
+  def prepare(self, state: TrainState) -> None:
+    """Compiles what `save` runs, so that the first save stops the steps no longer than the next."""
+    leaves = jax.tree.leaves((state.params, state.opt_state))
+    kinds = {(x.shape, x.dtype, x.sharding): x for x in leaves}
+    arrays = {str(i): x for i, x in enumerate(kinds.values())}
+    fingerprints(arrays)
+    snapshot(arrays)
 
   def save(self, step: int, state: TrainState, meta: dict[str, Any], loss: float | None = None) -> None:
     """Writes a checkpoint, in the background where the configuration says so; nothing if the step is there already.
 
-    `state` may be donated to the next step as soon as this returns.
+    `state` may be donated to the next step as soon as this returns, which in the background is when it has been copied
+    on the devices, or, where they have no room for that, to the host.
 
     Args:
       loss: held-out loss, by which `keep_best` ranks.
@@ -148,10 +178,21 @@ class Checkpointer:
       items['params'] = flatten(self._merge(state))
     meta = {'step': step, **meta, 'fingerprints': {k: fingerprints(v) for k, v in items.items()}}
     with self._writing():
+      self._manager.wait_until_finished()  # or there would be two copies
+      items = self._own(items)
       self._manager.save(
           step, metrics=None if loss is None else {'loss': loss}, force=True,
           args=ocp.args.Composite(meta=ocp.args.JsonSave(meta),
                                   **{k: ocp.args.PyTreeSave(v, save_args=_in_chunks(v)) for k, v in items.items()}))
+
+  def _own(self, items: dict[str, dict[str, jax.Array]]) -> dict[str, dict[str, jax.Array]]:
+    """The items, copied where there is room for it, so that no later step changes them while they are written."""
+    apart = {(item, name): x for item, arrays in items.items() for name, x in arrays.items()}
+    copies = snapshot(apart) if self._asynchronous else None
+    self._copied = copies is not None
+    if copies is None:
+      return items
+    return {item: {name: copies[item, name] for name in arrays} for item, arrays in items.items()}
 
   @contextlib.contextmanager
   def _writing(self) -> Iterator[None]:

@@ -75,7 +75,6 @@ def check_rows(config: TrainConfig, mesh: Mesh) -> None:
                     f'--config.mesh.context={context}')
 
 
-def record_names(record_ids: np.ndarray, names: Any, limit: int = 20) -> str:
-  """The records of some rows for a message: their ids, at most `limit` of them."""
-  found = [names(int(i)) for i in np.unique(record_ids) if i >= 0]
-  return ', '.join(found[:limit]) + (f' and {len(found) - limit} more' if len(found) > limit else '')
+def record_names(record_ids: np.ndarray, names: Any) -> list[str]:
+  """The ids of the records of some rows, each once."""
+  return [names(int(i)) for i in np.unique(record_ids) if i >= 0]

@@ -33,6 +33,7 @@ class AxisRules:
   are cut along batch over data and fsdp together, along the sequence over context.
   """
   batch: MeshAxes = ('data', 'fsdp')
+  lookup: MeshAxes = 'data'  # rows of embeddings as they come from a table that is cut along `embed`
   sequence: MeshAxes = 'context'
   vocab: MeshAxes = 'tensor'
   embed: MeshAxes = 'fsdp'

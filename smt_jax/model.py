@@ -257,7 +257,8 @@ class Transformer(nnx.Module):
     specs = param_specs(self.config)['blocks'][0]
     angles_BTN = positions_BT[..., None].astype(jnp.float32) * rope_frequencies(self.config)
     cos_sin = jnp.cos(angles_BTN), jnp.sin(angles_BTN)
-    x_BTD = constrain(self.embedding_VD[...][tokens_BT].astype(compute_dtype), 'batch', 'sequence', None)
+    x_BTD = constrain(self.embedding_VD[...][tokens_BT].astype(compute_dtype), 'lookup', 'sequence', 'embed')
+    x_BTD = constrain(x_BTD, 'batch', 'sequence', None)
 
     def apply(carry, block_and_layer):
       x_BTD, cache = carry

@@ -8,6 +8,8 @@ from smt_jax.config import ModelConfig, TrainConfig
 from smt_jax.metrics import flops_per_token, matmul_parameters
 
 _WIDTH = {'float32': 4, 'bfloat16': 2}
+_TEXT_BYTES = 12  # a token of records and the answers that they were cut from; 7 were seen with the offline generator
+_PACKED_BYTES = 4  # a token of packed rows, compressed
 
 
 def parameters(model: ModelConfig) -> int:
@@ -34,6 +36,11 @@ def checkpoint_bytes(config: TrainConfig) -> int:
   else:
     one = all_weights * (_WIDTH[step.param_dtype] + moments)
   return one * (config.checkpoint.keep_last + config.checkpoint.keep_best + 1)
+
+
+def corpus_bytes(synthetic: int) -> int:
+  """About the bytes on disk of `synthetic` tokens: records, answers and packed rows."""
+  return synthetic * (_TEXT_BYTES + _PACKED_BYTES)
 
 
 @dataclasses.dataclass(frozen=True)

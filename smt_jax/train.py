@@ -151,6 +151,9 @@ class _Pending(NamedTuple):
   wait: float  # seconds the host waited for its input
 
 
+_NAMES = 20  # records that a message names; a file has all
+
+
 class _Run:
   """One process's pass through the loop, from the state of `step` to the end or a request to stop."""
 
@@ -216,10 +219,11 @@ class _Run:
         self.log.close()
 
   def _compiled(self, fed: Fed) -> Any:
-    """The step's program, compiled ahead so that its time is known and counts for no step."""
+    """The step's program, compiled ahead (and what a save runs) so that its time is known and counts for no step."""
     before = time.perf_counter()
     lowered = make_train_step(self.setup).lower(self.state, fed.batch, np.float32(0))
     program = xla_flags.compile_with(lowered, xla_flags.options(jax.default_backend(), self.setup.mesh.size))
+    self.checkpointer.prepare(self.state)
     self.clock.compile_seconds = time.perf_counter() - before
     return program
 
@@ -266,11 +270,15 @@ class _Run:
 
   def _stop(self, pending: _Pending, values: dict[str, np.ndarray]) -> None:
     """Keeps the state from before a step whose loss or gradient is not finite, and ends the run."""
+    names = record_names(pending.record_ids, self.mix.record_id)
+    where = self.place.local / f'not_finite.{pending.step}.{jax.process_index()}.txt'
+    where.write_text('\n'.join(names) + '\n')
     self._save(pending.step - 1, wait=True)
     loss = metrics.loss_row(values, SOURCES)['loss']
+    shown = ', '.join(names[:_NAMES]) + (f' and {len(names) - _NAMES} more' if len(names) > _NAMES else '')
     raise UserError(f'step {pending.step}: loss {loss} and gradient norm {values["grad_norm"]} are not both finite; '
-                    f'the checkpoint of step {pending.step - 1} is from before it; records of the step: '
-                    f'{record_names(pending.record_ids, self.mix.record_id)}')
+                    f'the checkpoint of step {pending.step - 1} is from before it; records of the step (all in '
+                    f'{where}): {shown}')
 
   def _save(self, step: int, wait: bool) -> None:
     self._read()

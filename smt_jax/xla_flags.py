@@ -7,13 +7,16 @@ docs/performance.md says what each is worth.
 import functools
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 
+from data_gen.errors import UserError
+
 _log = logging.getLogger(__name__)
 
-Options = dict[str, bool | int | str]
+Options = dict[str, bool | int | str | None]
 
 _GPU: Options = {
     'xla_gpu_enable_triton_gemm': False,  # cuBLAS is faster for every product of these shapes, and compiles sooner
@@ -21,8 +24,9 @@ _GPU: Options = {
 }
 _GPUS: Options = {
     'xla_gpu_enable_latency_hiding_scheduler': True,  # weights are gathered while the layer before computes
+    'xla_gpu_experimental_collective_start_as_early_as_possible': True,
     'xla_gpu_all_gather_combine_threshold_bytes': 2**30,
-    'xla_gpu_reduce_scatter_combine_threshold_bytes': 2**30,
+    'xla_gpu_reduce_scatter_combine_threshold_bytes': 2**29,  # a layer of 8B: the last one is waited for
     'xla_gpu_enable_pipelined_all_gather': True,
     'xla_gpu_enable_pipelined_reduce_scatter': True,
 }
@@ -31,6 +35,22 @@ _GPUS: Options = {
 def options(platform: str, devices: int) -> Options:
   """The settings for a step on so many devices; none for CPUs and TPUs, whose defaults are right."""
   return {**_GPU, **(_GPUS if devices > 1 else {})} if platform == 'gpu' else {}
+
+
+def parse(settings: Sequence[str]) -> Options:
+  """'name=True', 'name=3', 'name=text' as settings; 'name=' takes one of ours away.
+
+  Raises:
+    UserError: no '='.
+  """
+  found: Options = {}
+  for setting in settings:
+    name, equals, value = setting.partition('=')
+    if not equals:
+      raise UserError(f'compiler setting {setting!r}: expected NAME=VALUE')
+    number = int(value) if value.lstrip('-').isdigit() else value
+    found[name] = {'': None, 'true': True, 'false': False}.get(value.lower(), number)
+  return found
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from train_fixtures import make_corpus
 
 from data_gen.errors import UserError
 from smt_jax import xla_flags
-from smt_jax.benchmarks import checkpoints, common, decode, inputs, train
+from smt_jax.benchmarks import checkpoints, common, decode, inputs, trace, train
 from smt_jax.chips import CHIPS
 from smt_jax.metrics import flops_per_token
 
@@ -87,6 +87,49 @@ def test_definitions_agree_with_published_figures():
 def test_spread():
   found = common.spread([1.0, 2.0, 3.0], 6)
   assert found['per_second'] == 3 and 2 <= found['per_second_p10'] < 3 < found['per_second_p90'] <= 6
+
+
+def profile(*streams: list[tuple[str, int, int]]):
+  """A trace of one GPU: (kernel, begin, end) in ms by stream, and a plane of the host beside it."""
+  names = sorted({name for events in streams for name, *_ in events})
+
+  def block(field: str, *parts: str) -> str:
+    return f'{field} {{ {" ".join(parts)} }}'
+
+  lines = [block('lines', f'name: "Stream #{i}(Compute)"', *(
+      block('events', f'metadata_id: {names.index(name)}', f'offset_ps: {begin * 10**9}',
+            f'duration_ps: {(end - begin) * 10**9}') for name, begin, end in events))
+           for i, events in enumerate(streams)]
+  known = [block('event_metadata', f'key: {i}', block('value', f'id: {i}', f'name: "{name}"'))
+           for i, name in enumerate(names)]
+  text = block('planes', 'name: "/host:CPU"') + block(
+      'planes', 'name: "/device:GPU:0"', *lines, block('lines', 'name: "XLA Ops"'), *known)
+  data = jax.profiler.ProfileData
+  return data.from_serialized_xspace(data.text_proto_to_serialized_xspace(text))
+
+
+def test_where_a_step_spends_its_time():
+  [(name, events)] = trace.gpus(profile(
+      [('gemm_7', 0, 10), ('gemm_8', 10, 20), ('loop_fusion', 30, 40)],
+      [('ncclDevKernel_AllGather', 15, 24), ('MemcpyP2P', 22, 26)]))
+  assert name == '/device:GPU:0'
+  found = trace.breakdown(events, steps=2)
+  assert found == {'span_ms': 20, 'computing_ms': 15, 'communicating_ms': 5.5, 'exposed_ms': 3, 'idle_ms': 2,
+                   'kernels': {'gemm': 10, 'loop_fusion': 5, 'ncclDevKernel_AllGather': 4.5, 'MemcpyP2P': 2}}
+
+
+def test_a_trace_without_gpus_says_nothing(tmp_path):
+  train.run(tmp_path, preset='tiny', layers=1, sequence_length=64, rows=1, variants=('default',), steps=1, traced=True,
+            options={'xla_gpu_enable_triton_gemm': None})
+  (row,) = read(tmp_path, 'train')
+  assert 'idle_ms' not in row and 'idle_ms' in (tmp_path / 'train.md').read_text()
+
+
+def test_compiler_settings_as_text():
+  assert xla_flags.parse(['a=True', 'b=false', 'c=-3', 'd=COLLECTIVES_PEER_MEMORY', 'e=']) == {
+      'a': True, 'b': False, 'c': -3, 'd': 'COLLECTIVES_PEER_MEMORY', 'e': None}
+  with pytest.raises(UserError, match="compiler setting 'a': expected NAME=VALUE"):
+    xla_flags.parse(['a'])
 
 
 def test_unknown_compiler_settings_are_left_out():

@@ -1,5 +1,6 @@
 """Checkpoints: whole or unused, restored bit for bit and under other meshes."""
 
+import gc
 import json
 import pathlib
 import resource
@@ -11,7 +12,7 @@ import pytest
 from train_fixtures import devices, tiny_config, tiny_model
 
 from data_gen.errors import UserError
-from smt_jax import checkpoint
+from smt_jax import checkpoint, snapshot
 from smt_jax.config import CheckpointConfig
 from smt_jax.mesh import make_mesh
 from smt_jax.state import init_state, make_setup
@@ -62,6 +63,37 @@ def test_restored_bit_for_bit_in_the_background_too(tmp_path, setup, state):
   assert equal(restored, at(state, 7))
   for ours, wanted in zip(jax.tree.leaves(restored), jax.tree.leaves(setup.shapes)):
     assert ours.sharding.is_equivalent_to(wanted.sharding, ours.ndim)
+
+
+@pytest.mark.parametrize('room', [1e12, 0], ids=['copied on the devices', 'no room for a copy'])
+def test_a_state_that_is_gone_once_the_save_has_returned(room, tmp_path, setup, state, monkeypatch):
+  """As it is when the next step takes its buffers; the copies go when they are written."""
+  monkeypatch.setattr(snapshot, '_room', lambda device: room)
+  checkpointer = checkpoint.Checkpointer(tmp_path, CheckpointConfig())
+  checkpointer.prepare(state)
+  before = len(jax.live_arrays())
+  for step in (1, 2):  # the second waits for the first
+    passing = jax.tree.map(lambda x: x.copy(), at(state, step))
+    checkpointer.save(step, passing, {})
+    jax.tree.map(lambda x: x.delete(), passing)
+  checkpointer.wait()
+  del passing
+  gc.collect()
+  assert len(jax.live_arrays()) == before
+  for step in (2, 1):
+    wanted = at(state, step).params
+    assert equal(checkpoint.restore_params(tmp_path, step, setup.shapes.params), wanted)
+
+
+def test_a_copy_is_made_only_where_every_device_has_room(state, monkeypatch):
+  arrays = checkpoint.flatten(state.params)
+  bytes_each = sum(x.addressable_shards[0].data.nbytes for x in arrays.values())
+  monkeypatch.setattr(snapshot, '_room', lambda device: bytes_each)
+  copies = snapshot.snapshot(arrays)
+  assert copies is not None and equal(copies, arrays)
+  assert all(copies[k].sharding == x.sharding for k, x in arrays.items())
+  monkeypatch.setattr(snapshot, '_room', lambda device: bytes_each - (device.id == 1))
+  assert snapshot.snapshot(arrays) is None
 
 
 def test_restored_on_another_number_of_devices(tmp_path, state):

@@ -255,9 +255,11 @@ def test_a_loss_that_is_not_finite_names_step_and_records(straight, corpus, tmp_
   config = tiny_config(corpus, **{'optimizer.learning_rate': 1e30, 'optimizer.warmup_fraction': 0.0,
                                   'optimizer.clip_norm': 0.0, 'optimizer.schedule': 'constant'})
   with pytest.raises(UserError, match=r'step (\d+): loss .* not both finite; the checkpoint of step \d+ is from before '
-                                      r'it; records of the step: .*(qa|document)-\d+') as error:
+                                      r'it; records of the step \(all in (.*)\): .*(qa|document)-\d+') as error:
     train(config, tmp_path)
   step = int(str(error.value).split('step ')[1].split(':')[0])
+  named = (tmp_path / f'not_finite.{step}.0.txt').read_text().split()
+  assert len(named) == len(set(named)) and all(name in str(error.value) for name in named[:20])
   assert checkpoint.steps(tmp_path) == [step - 1]
   assert len(lines(tmp_path)) == step - 1
   assert all(np.isfinite(w).all() for w in final_weights(tmp_path))

@@ -26,7 +26,7 @@ from data_gen.errors import UserError
 from smt_jax import chips, xla_flags
 from smt_jax.benchmarks import common
 from smt_jax.benchmarks.train import Variant, random_rows
-from smt_jax.checkpoint import Checkpointer, fingerprints, flatten, folder
+from smt_jax.checkpoint import Checkpointer, folder
 from smt_jax.config import CheckpointConfig, TrainConfig
 from smt_jax.data.layout import SOURCES
 from smt_jax.feed import place
@@ -102,8 +102,7 @@ def save(program: _Program, work: pathlib.Path, steps: int) -> list[common.Row]:
     seconds.append(time.perf_counter() - begun)
   usual = statistics.median(seconds[3:])
   checkpointer = Checkpointer(work, CheckpointConfig(asynchronous=True))
-  for part in (state.params, state.opt_state):
-    fingerprints(flatten(part))  # their programs are made once a run, so not in the save that is timed
+  checkpointer.prepare(state)
   state, values = program.step(state, program.batch, _RATE)
   jax.block_until_ready(values)
   begun = time.perf_counter()

@@ -18,12 +18,12 @@ import numpy as np
 
 from data_gen.errors import UserError
 from smt_jax import chips, metrics, xla_flags
-from smt_jax.benchmarks import common
+from smt_jax.benchmarks import common, trace
 from smt_jax.config import DataConfig, MeshConfig, ModelConfig, OptimizerConfig, StepConfig, TrainConfig
 from smt_jax.data.layout import SOURCES
 from smt_jax.feed import place
 from smt_jax.mesh import make_mesh
-from smt_jax.state import init_state, make_setup
+from smt_jax.state import Setup, init_state, make_setup
 from smt_jax.step import make_train_step
 
 DEFINITION = (__doc__ or '').split('\n\n')[-1].replace('\n', ' ').strip()
@@ -33,6 +33,8 @@ STATES = {
 }
 COLUMNS = ['who', 'state', 'rows', 'per_second', 'per_second_p10', 'per_second_p90', 'mfu', 'ms', 'memory_gb', 'timed',
            'compile_seconds', 'remat']
+_RATE = np.float32(1e-5)
+TRACED = ['computing_ms', 'communicating_ms', 'exposed_ms', 'idle_ms']  # as `trace` defines them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,37 +81,59 @@ def random_rows(model: ModelConfig, rows: int, length: int, packed: bool, mean: 
           'kinds': np.zeros(rows, np.int32), 'row': np.arange(rows, dtype=np.int32)}
 
 
+class _Loop:
+  """The compiled step run again and again; a step's metrics are read while the next one runs, as in training.
+
+  Attributes:
+    ends: when each step's metrics were there, by `time.perf_counter`.
+    values: metrics of the last step.
+  """
+
+  def __init__(self, program: Any, setup: Setup, batch: Any):
+    self._program, self._state, self._batch = program, init_state(setup), batch
+    self.values: Any = None
+    self.ends: list[float] = []
+
+  def run(self, steps: int) -> None:
+    for _ in range(steps):
+      before = self.values
+      self._state, self.values = self._program(self._state, self._batch, _RATE)
+      if before is not None:
+        jax.block_until_ready(before)
+        self.ends.append(time.perf_counter())
+
+  def run_to_the_end(self, steps: int) -> None:
+    self.run(steps)
+    jax.block_until_ready(self.values)
+
+
 def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: int = 3,
-            options: xla_flags.Options | None = None) -> common.Row:
+            options: xla_flags.Options | None = None, traced: bool = False) -> common.Row:
   """Times single steps of the real train step, from one's end to the next one's.
 
   Args:
-    steps: timed steps; 0: compile only.
-    options: compiler settings; None: those of `xla_flags`.
+    options: compiler settings over those of `xla_flags`; a value of None takes one away.
+    traced: adds what `trace` finds in three more steps, of the GPU that computes for longest, and all under 'devices'.
+
+  Raises:
+    UserError: the loss is not finite.
   """
   mesh = make_mesh(config.mesh)
   setup = make_setup(config, mesh, len(SOURCES))
   T = config.mix.sequence_length
   host = random_rows(config.model, config.mix.batch_size, T, variant.packed)
   batch = place({k: x[None] for k, x in host.items()}, mesh, lead=1)
-  rate = np.float32(1e-5)
-  wanted = xla_flags.options(jax.default_backend(), mesh.size) if options is None else options
+  wanted = xla_flags.options(jax.default_backend(), mesh.size) | (options or {})
   begun = time.perf_counter()
-  lowered = make_train_step(setup).lower(setup.shapes, batch, rate)
-  program: Any = xla_flags.compile_with(lowered, wanted)
+  lowered = make_train_step(setup).lower(setup.shapes, batch, _RATE)
+  program = xla_flags.compile_with(lowered, {name: value for name, value in wanted.items() if value is not None})
   compile_seconds = time.perf_counter() - begun
-  if not steps:
-    return {'state': variant.name, 'compile_seconds': compile_seconds}
-  state, pending, ready = init_state(setup), None, []
-  for _ in range(warmup + steps + 1):
-    state, values = program(state, batch, rate)
-    if pending is not None:  # a step's metrics are read while the next one runs, as the training loop does
-      jax.block_until_ready(pending)
-      ready.append(time.perf_counter())
-    pending = values
-  seconds = np.diff(ready[warmup - 1:]).tolist()
-  loss = float(values['loss_sum'].sum() / values['loss_tokens'].sum())
-  if not bool(values['ok']):
+  loop = _Loop(program, setup, batch)
+  loop.run(warmup + steps + 1)
+  seconds = np.diff(loop.ends[warmup - 1:]).tolist()
+  devices = trace.traced(loop.run_to_the_end) if traced else []
+  values = jax.device_get(loop.values)
+  if not values['ok']:
     raise UserError(f'{variant.name}: the loss is not finite')
   row = common.spread(seconds, config.mix.batch_size * T / jax.device_count())
   sizes = program.memory_analysis()
@@ -118,20 +142,23 @@ def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: i
           'ms': 1000 * statistics.median(seconds), 'compile_seconds': round(compile_seconds, 1),
           'memory_gb': metrics.memory_bytes() / 1e9, 'remat': config.step.remat,
           'program_gb': (sizes.argument_size_in_bytes + sizes.temp_size_in_bytes) / 1e9 if sizes else None,
-          'loss': loss}
-  del state, values, batch, program
+          'loss': float(values['loss_sum'].sum() / values['loss_tokens'].sum())}
+  if devices:
+    row |= {name: devices[0][name] for name in TRACED} | {'devices': devices}
+  del loop, program
   gc.collect()
   return row
 
 
 def run(out: str | os.PathLike[str], *, preset: str = 'llama8b', layers: int = 0, sequence_length: int = 2048,
         rows: int = 4, variants: tuple[str, ...] = ('default', 'default+packed', 'bf16'), remat: str = 'auto',
-        steps: int = 20, attention: str = 'auto', peer_python: str = '', peer_timeout: float = 900,
-        peer_arguments: tuple[str, ...] = ()) -> str:
+        steps: int = 20, attention: str = 'auto', options: xla_flags.Options | None = None, traced: bool = False,
+        peer_python: str = '', peer_timeout: float = 900, peer_arguments: tuple[str, ...] = ()) -> str:
   """Measures the peer, then our variants; writes OUT/train.json and OUT/train.md; returns the table.
 
   Args:
     rows: sequences a GPU.
+    options, traced: see `measure`.
 
   Raises:
     UserError: an unknown preset or variant, a peer that fails.
@@ -145,7 +172,7 @@ def run(out: str | os.PathLike[str], *, preset: str = 'llama8b', layers: int = 0
 
   def report() -> str:
     whole = {'machine': common.machine(), 'definition': DEFINITION}
-    return common.write_report(out, 'train', whole, found, COLUMNS)
+    return common.write_report(out, 'train', whole, found, COLUMNS + TRACED * traced)
   if peer_python:
     found += common.run_peer(peer_python, 'hf_train.py', [
         f'--preset={preset}', f'--layers={model.num_hidden_layers}', f'--sequence={sequence_length}',
@@ -153,6 +180,6 @@ def run(out: str | os.PathLike[str], *, preset: str = 'llama8b', layers: int = 0
     report()  # a later failure loses nothing that was measured
   for variant in chosen:
     config = variant.config(model, rows * jax.device_count(), sequence_length, remat, attention)
-    found.append(measure(variant, config, steps=steps))
+    found.append(measure(variant, config, steps=steps, options=options, traced=traced))
     report()
   return report()
