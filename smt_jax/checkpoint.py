@@ -29,7 +29,7 @@ from data_gen.errors import UserError
 from smt_jax import distributed
 from smt_jax.config import CheckpointConfig
 from smt_jax.mesh import path_name
-from smt_jax.snapshot import snapshot
+from smt_jax.snapshot import Snapshots, copy_of
 from smt_jax.state import TrainState
 
 Tree = Any
@@ -130,7 +130,7 @@ class Checkpointer:
                merge: Callable[[TrainState], nnx.State] | None = None):
     self._workdir, self._merge = epath.Path(workdir), merge
     self._trained = 'adapters' if merge else 'params'  # the item that holds TrainState.params
-    self._asynchronous, self._copied = config.asynchronous, False
+    self._snapshots, self._asynchronous, self._copied = Snapshots(), config.asynchronous, False
     self._manager = self._open(config)
 
   def _open(self, config: CheckpointConfig) -> ocp.CheckpointManager:
@@ -157,7 +157,7 @@ class Checkpointer:
     kinds = {(x.shape, x.dtype, x.sharding): x for x in leaves}
     arrays = {str(i): x for i, x in enumerate(kinds.values())}
     fingerprints(arrays)
-    snapshot(arrays)
+    jax.block_until_ready([copy_of(x) for x in kinds.values()])
 
   def save(self, step: int, state: TrainState, meta: dict[str, Any], loss: float | None = None) -> None:
     """Writes a checkpoint, in the background where the configuration says so; nothing if the step is there already.
@@ -188,7 +188,7 @@ class Checkpointer:
   def _own(self, items: dict[str, dict[str, jax.Array]]) -> dict[str, dict[str, jax.Array]]:
     """The items, copied where there is room for it, so that no later step changes them while they are written."""
     apart = {(item, name): x for item, arrays in items.items() for name, x in arrays.items()}
-    copies = snapshot(apart) if self._asynchronous else None
+    copies = self._snapshots.take(apart) if self._asynchronous else None
     self._copied = copies is not None
     if copies is None:
       return items

@@ -14,23 +14,44 @@ _log = logging.getLogger(__name__)
 Arrays = dict[Any, jax.Array]
 
 _SLACK = 0.02  # of a device's memory, left for fragmentation
-_copy = jax.jit(jnp.copy)
+copy_of = jax.jit(jnp.copy)
 
 
-def snapshot(arrays: Arrays) -> Arrays | None:
-  """Copies of all arrays in their shardings; None where a device of this process has no room for them.
+class Snapshots:
+  """Copies of a state, one at a time: who asks for the next has let go of the one before."""
 
-  Room is what was left when the device was at its fullest, so that the next step still fits beside the copies.
-  """
-  if any(needed > _room(device) for device, needed in _bytes_by_device(arrays).items()):
-    return None
-  try:
-    return {name: _copy(x) for name, x in arrays.items()}
-  except jax.errors.JaxRuntimeError as e:
-    if 'RESOURCE_EXHAUSTED' not in str(e):
-      raise
-    _log.info('no room for a copy of the state after all')
-    return None
+  def __init__(self):
+    self._free: dict[Any, float] = {}  # by device, before the first copy: later the fullest moment has one in it
+
+  def take(self, arrays: Arrays) -> Arrays | None:
+    """Copies of all arrays in their shardings; None where a device of this process has no room for them.
+
+    Room is what was left when the device was at its fullest, so that the next step still fits beside the copies: the
+    first time must come after a step.
+    """
+    if any(needed > self._room(device) for device, needed in _bytes_by_device(arrays).items()):
+      return None
+    try:
+      return {name: copy_of(x) for name, x in arrays.items()}
+    except jax.errors.JaxRuntimeError as e:
+      if 'RESOURCE_EXHAUSTED' not in str(e):
+        raise
+      _log.info('no room for a copy of the state after all')
+      return None
+
+  def _room(self, device: Any) -> float:
+    if device.platform == 'cpu':
+      return free(device)
+    return self._free.setdefault(device, free(device))
+
+
+def free(device: Any) -> float:
+  """Bytes that were free at the device's fullest moment; of a CPU's, its share of half of what the machine has now."""
+  if device.platform == 'cpu':
+    return psutil.virtual_memory().available / 2 / jax.local_device_count()
+  stats = device.memory_stats() or {}
+  limit = stats.get('bytes_limit', 0)
+  return limit * (1 - _SLACK) - stats.get('peak_bytes_in_use', limit)
 
 
 def _bytes_by_device(arrays: Arrays) -> dict[Any, int]:
@@ -39,12 +60,3 @@ def _bytes_by_device(arrays: Arrays) -> dict[Any, int]:
     for shard in x.addressable_shards:
       found[shard.device] = found.get(shard.device, 0) + shard.data.nbytes
   return found
-
-
-def _room(device: Any) -> float:
-  """Bytes that were free at the fullest moment; of a CPU's its share of what the machine has left now."""
-  if device.platform == 'cpu':
-    return psutil.virtual_memory().available / 2 / jax.local_device_count()
-  stats = device.memory_stats() or {}
-  limit = stats.get('bytes_limit', 0)
-  return limit * (1 - _SLACK) - stats.get('peak_bytes_in_use', limit)

@@ -68,7 +68,7 @@ def test_restored_bit_for_bit_in_the_background_too(tmp_path, setup, state):
 @pytest.mark.parametrize('room', [1e12, 0], ids=['copied on the devices', 'no room for a copy'])
 def test_a_state_that_is_gone_once_the_save_has_returned(room, tmp_path, setup, state, monkeypatch):
   """As it is when the next step takes its buffers; the copies go when they are written."""
-  monkeypatch.setattr(snapshot, '_room', lambda device: room)
+  monkeypatch.setattr(snapshot, 'free', lambda device: room)
   checkpointer = checkpoint.Checkpointer(tmp_path, CheckpointConfig())
   checkpointer.prepare(state)
   before = len(jax.live_arrays())
@@ -85,15 +85,37 @@ def test_a_state_that_is_gone_once_the_save_has_returned(room, tmp_path, setup, 
     assert equal(checkpoint.restore_params(tmp_path, step, setup.shapes.params), wanted)
 
 
+class Accelerator:
+  """A device whose memory is at its fullest while there is a copy of the state beside the step."""
+  platform = 'gpu'
+
+  def __init__(self, limit: int):
+    self.limit, self.peak = limit, 60
+
+  def memory_stats(self):
+    return {'bytes_limit': self.limit, 'peak_bytes_in_use': self.peak}
+
+
 def test_a_copy_is_made_only_where_every_device_has_room(state, monkeypatch):
   arrays = checkpoint.flatten(state.params)
-  bytes_each = sum(x.addressable_shards[0].data.nbytes for x in arrays.values())
-  monkeypatch.setattr(snapshot, '_room', lambda device: bytes_each)
-  copies = snapshot.snapshot(arrays)
-  assert copies is not None and equal(copies, arrays)
-  assert all(copies[k].sharding == x.sharding for k, x in arrays.items())
-  monkeypatch.setattr(snapshot, '_room', lambda device: bytes_each - (device.id == 1))
-  assert snapshot.snapshot(arrays) is None
+  accelerators = [Accelerator(100), Accelerator(100)]
+  monkeypatch.setattr(snapshot, '_bytes_by_device', lambda arrays: dict.fromkeys(accelerators, 30))
+  snapshots = snapshot.Snapshots()
+  for _ in range(2):
+    copies = snapshots.take(arrays)
+    assert copies is not None and equal(copies, arrays)
+    assert all(copies[k].sharding == x.sharding for k, x in arrays.items())
+    accelerators[0].peak = 90  # the copy itself
+  accelerators[1].limit = 91
+  assert snapshot.Snapshots().take(arrays) is None
+
+
+def test_what_a_copy_takes_of_each_device(state):
+  found = snapshot._bytes_by_device(checkpoint.flatten(state.params))
+  assert set(found) == set(devices(2))
+  matrices = sum(x.nbytes for x in jax.tree.leaves(state.params) if x.ndim > 1)
+  norms = sum(x.nbytes for x in jax.tree.leaves(state.params) if x.ndim == 1)
+  assert set(found.values()) == {matrices // 2 + norms}
 
 
 def test_restored_on_another_number_of_devices(tmp_path, state):
