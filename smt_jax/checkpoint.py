@@ -26,7 +26,7 @@ from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, L
 
 from data_gen import storage
 from data_gen.errors import UserError
-from smt_jax import distributed
+from smt_jax import distributed, orbax_noise
 from smt_jax.config import CheckpointConfig
 from smt_jax.mesh import path_name
 from smt_jax.snapshot import Snapshots, copy_of
@@ -38,8 +38,6 @@ _CHUNK_BYTES = 64 * 2**20  # large tensors are written in such pieces, so that s
 _HOST_GB = 8  # of each item, on their way from a copy on the devices to the disk
 PathLike = str | os.PathLike[str]
 _log = logging.getLogger(__name__)
-# Orbax warns at every save that nothing goes to the host before it returns, which is the intention.
-logging.getLogger('absl').addFilter(lambda record: 'No prioritized params found' not in str(record.msg))
 
 
 def folder(workdir: PathLike) -> epath.Path:
@@ -177,7 +175,7 @@ class Checkpointer:
     if self._merge:
       items['params'] = flatten(self._merge(state))
     meta = {'step': step, **meta, 'fingerprints': {k: fingerprints(v) for k, v in items.items()}}
-    with self._writing():
+    with self._writing(), orbax_noise.of_saves():
       self._manager.wait_until_finished()  # or there would be two copies
       items = self._own(items)
       self._manager.save(
@@ -211,6 +209,10 @@ class Checkpointer:
       UserError: there are checkpoints, but none of them can be used, now or at an earlier try; one cannot be read for
         a reason that may pass (no memory, no permission, a store that does not answer).
     """
+    with orbax_noise.of_failed_reads():
+      return self._newest_whole(shapes)
+
+  def _newest_whole(self, shapes: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
     found, root = steps(self._workdir), folder(self._workdir)
     for step in reversed(found):
       error = read = None
@@ -225,16 +227,15 @@ class Checkpointer:
           return self._verified(*read, shapes)
         except UserError as e:  # on every process, as the fingerprints are of whole tensors
           error = e
-      self._set_aside(root / str(step), error)
+      self._set_aside(root / str(step), _line(error) if error else 'another process cannot read it')
     damaged = sorted(p.name for p in root.iterdir() if p.name.endswith('.damaged')) if root.exists() else []
     if damaged:
       raise UserError(f'{root}: none of the checkpoints can be restored ({", ".join(damaged)}); to begin again, take '
                       'another --workdir')
     return None
 
-  def _set_aside(self, where: epath.Path, error: Exception | None) -> None:
-    _log.warning('checkpoint %s is damaged and set aside as %s.damaged: %s', where, where,
-                 _line(error) if error else 'another process cannot read it')
+  def _set_aside(self, where: epath.Path, reason: str) -> None:
+    _log.warning('checkpoint %s is damaged and set aside as %s.damaged: %s', where, where, reason)
     if jax.process_index() == 0:
       where.rename(where.with_name(f'{where.name}.damaged'))
     self._manager.reload()
