@@ -1,6 +1,7 @@
 """A training work directory: whose it is, and what else lies in it.
 
   config.json    the resolved configuration; --config=WORKDIR/config.json runs it again
+  inputs.json    by what its input folders are known again where they lie under another path
   tokenizer/     the student's tokenizer
   checkpoints/   see checkpoint.py
   metrics.jsonl, timing.jsonl, tensorboard/   see metrics.py
@@ -11,6 +12,7 @@ sealed up to it then) and at the end. Checkpoints go to gs:// directly, from eve
 does not write, from the twin.
 """
 
+import hashlib
 import os
 import pathlib
 import shutil
@@ -27,6 +29,9 @@ from smt_jax.config import TrainConfig, to_dict
 # What may differ when a run goes on: where and how it is computed and watched, not what is computed.
 FREE = ('log', 'checkpoint', 'mesh', 'mix.prefetch', 'step.attention', 'step.remat', 'step.loss_chunks',
         'step.scan_layers', 'step.accumulation_steps', 'step.whole_state')
+
+
+INPUTS = ('init', 'tokenizer', 'data', 'replay')  # folders that may be found under another path
 
 
 class Workdir:
@@ -91,7 +96,7 @@ def read_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def check_owner(workdir: pathlib.Path, config: TrainConfig) -> None:
-  """Makes sure that a work directory is empty or belongs to this configuration.
+  """Makes sure that a work directory is empty or belongs to this configuration, whose inputs may have moved.
 
   Raises:
     UserError: it holds a run of another configuration (the first field that differs is named), or other files.
@@ -100,12 +105,25 @@ def check_owner(workdir: pathlib.Path, config: TrainConfig) -> None:
     if (workdir / 'checkpoints').exists() or (workdir / 'metrics.jsonl').exists():
       raise UserError(f'{workdir}: holds checkpoints or metrics but no config.json; choose another --workdir')
     return
-  held = read_config(workdir)
-  different = first_difference(held, to_dict(config))
+  held, wanted = read_config(workdir), to_dict(config)
+  known = read_json(workdir / 'inputs.json') if (workdir / 'inputs.json').exists() else {}
+  moved = {name: held[name] for name in INPUTS
+           if held.get(name) != wanted[name] and known.get(name) and known[name] == identity(wanted[name])}
+  different = first_difference(held, wanted | moved)
   if different:
     path, there, here = different
     raise UserError(f'{workdir}: holds a run of another configuration: {path} is {there!r} there and {here!r} here; '
                     'choose another --workdir')
+
+
+def identity(path: str) -> str | None:
+  """A digest of names and sizes of a local folder's files, by which it is known under another path; else None."""
+  folder = pathlib.Path(path)
+  if not path or storage.is_remote(path) or not folder.is_dir():
+    return None
+  files = sorted((p.relative_to(folder).as_posix(), p.stat().st_size) for p in folder.rglob('*')
+                 if p.is_file() and not p.name.startswith('.'))
+  return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
 def first_difference(held: Any, wanted: Any, path: str = '') -> tuple[str, Any, Any] | None:
@@ -123,7 +141,7 @@ def first_difference(held: Any, wanted: Any, path: str = '') -> tuple[str, Any, 
 
 
 def claim(workdir: pathlib.Path, config: TrainConfig, tokenizer: Any) -> None:
-  """Writes tokenizer and config.json (last: a folder with a config.json has its tokenizer)."""
+  """Writes tokenizer, inputs.json and config.json (last: a folder with a config.json has its tokenizer)."""
   workdir.mkdir(parents=True, exist_ok=True)
   final = workdir / 'tokenizer'
   if not final.exists():
@@ -131,4 +149,5 @@ def claim(workdir: pathlib.Path, config: TrainConfig, tokenizer: Any) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     tokenizer.save_pretrained(partial)
     partial.rename(final)
+  write_json(workdir / 'inputs.json', {name: identity(getattr(config, name)) for name in INPUTS})
   write_json(workdir / 'config.json', to_dict(config))

@@ -6,6 +6,7 @@ import os
 import pathlib
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -211,6 +212,16 @@ def test_a_work_directory_of_another_configuration(changes, message, straight, c
   with pytest.raises(UserError, match=message):
     train(other, straight[0])
   assert (straight[0] / 'config.json').read_bytes() == before
+
+
+def test_inputs_may_lie_under_another_path(straight, corpus, tmp_path):
+  elsewhere = shutil.copytree(corpus, tmp_path / 'elsewhere')
+  config = tiny_config(elsewhere, **{'checkpoint.every_steps': 4, 'log.eval_every_steps': 8})
+  assert train(config, straight[0]).status == 'already finished'
+  with open(elsewhere / 'replay' / 'pack.json', 'a') as f:
+    f.write(' ')
+  with pytest.raises(UserError, match=r"replay is '.*' there and '.*elsewhere/replay' here"):
+    train(config, straight[0])
 
 
 def test_what_does_not_change_the_run_may_differ(straight, corpus):
