@@ -132,11 +132,14 @@ def _local(with_gradient, chunks, mesh, hidden_BTD, unembedding_DV, labels_BT) -
 
 
 def chunk_count(n_tokens: int, vocabulary: int, asked: int = 0, limit: int = 0) -> int:
-  """Chunks for `n_tokens` tokens of a device; `limit` is in bytes, 0: by the device."""
+  """Chunks for `n_tokens` tokens of a device; `limit` is in bytes, 0: by the device.
+
+  Two at least where all logits would take more than `_CHUNK_BYTES`, so that they do not exist however large the memory.
+  """
   if asked:
     return min(asked, n_tokens)
-  limit = limit or _chunk_bytes()
-  return min(n_tokens, max(1, math.ceil(4 * n_tokens * vocabulary / limit)))
+  limit, logits = limit or _chunk_bytes(), 4 * n_tokens * vocabulary
+  return min(n_tokens, max(1 + (logits > _CHUNK_BYTES), math.ceil(logits / limit)))
 
 
 def chunk_bytes(memory: float) -> int:

@@ -13,7 +13,7 @@ from train_fixtures import devices, random_batch, tiny_config, tiny_model
 
 from smt_jax import optim
 from smt_jax.config import MeshConfig, OptimizerConfig
-from smt_jax.loss import summed_cross_entropy
+from smt_jax.loss import chunk_count, summed_cross_entropy
 from smt_jax.mesh import make_mesh
 from smt_jax.state import init_state, make_setup
 from smt_jax.step import checksum, compute_params, forward, make_train_step
@@ -93,6 +93,12 @@ def test_no_array_of_tokens_by_vocabulary_is_made():
   text = str(jax.make_jaxpr(jax.grad(lambda h, w: summed_cross_entropy(
       h, w, jnp.zeros((4, 64), jnp.int32), chunks=8)[0], (0, 1)))(hidden, jax.ShapeDtypeStruct((16, 999), jnp.float32)))
   assert '32,999]' in text and '256,999]' not in text and '4,64,999]' not in text
+
+
+@pytest.mark.parametrize('tokens, asked, limit, count', [
+    (8192, 0, 2**40, 2), (8192, 0, 2**30, 4), (1024, 0, 2**40, 1), (8192, 1, 2**30, 1), (3, 8, 0, 3)])
+def test_large_logits_never_exist_at_once(tokens, asked, limit, count):
+  assert chunk_count(tokens, 128256, asked, limit) == count
 
 
 @pytest.fixture(scope='module')
