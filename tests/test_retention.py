@@ -93,6 +93,7 @@ def test_texts_are_limited_by_bytes():
   assert limit_texts(texts, 3) == [texts[0]]
 
 
+@pytest.mark.slow
 def test_command(tmp_path):
   checkpoints = [make_checkpoint(tmp_path / name, positions=256, seed=seed) for seed, name in enumerate('ab')]
   for i, text in enumerate(TEXTS):

@@ -139,6 +139,7 @@ def test_chunks_in_tokens_need_a_tokenizer(replay_tokenizer):
     chunk_tokenizer('tokens', '', '')
 
 
+@pytest.mark.slow
 def test_the_program(tmp_path):
   prepare('world', 'study:seed=7,documents=10', tmp_path / 'in')
   arguments = [sys.executable, '-m', 'launch.tune_rag', '--benchmark=world', f'--out={tmp_path}/out',

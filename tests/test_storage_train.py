@@ -70,6 +70,7 @@ def test_a_run_on_a_bucket_equals_a_local_one(bucket, corpus, straight, tmp_path
   assert 'params' in staged and not list(tmp_path.rglob('read/**/opt_state'))  # the weights alone
 
 
+@pytest.mark.slow
 def test_a_damaged_newest_checkpoint_there(bucket, corpus, straight, monkeypatch, caplog, tmp_path):
   config, out = config_of(corpus), f'{bucket}/run'
   stop_after(8, monkeypatch)
