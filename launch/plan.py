@@ -1,7 +1,7 @@
 """What a run will take: python -m launch.plan --config=... --documents=FILE --tokenizer=DIR --price=0.15,0.60
 
 Dollars of generation, device hours and dollars of training, disk, and the number of queries after which it
-costs less than retrieval. Every assumption is a flag, and is printed.
+costs less than retrieval. Every assumption is printed; most are flags.
 """
 
 from absl import flags
@@ -52,7 +52,8 @@ def main() -> None:
   print(f'training: {tokens:,} tokens, {hours:,.2f} {_CHIP.value} hours at {100 * _MFU.value:.0f}% MFU (assumed), '
         f'${hours * _HOUR.value:,.2f} at ${_HOUR.value:.2f} an hour (assumed)')
   print(f'disk: {planning.checkpoint_bytes(config) / 1e9:,.1f} GB of checkpoints, about '
-        f'{planning.corpus_bytes(synthetic) / 1e9:,.1f} GB of records, answers and packed rows')
+        f'{planning.corpus_bytes(synthetic) / 1e9:,.1f} GB of records, answers and packed rows '
+        f'({planning.TOKEN_BYTES} bytes a token, assumed)')
   print(f'retrieval: {rag.tokens:,} more prompt tokens a query ({rag.top_k} x {rag.chunk_size}), ${per_query:.6f} at '
         f'${_QUERY.value:.2f} a million (assumed); even after {planning.break_even(spent, per_query):,.0f} queries')
 

@@ -177,20 +177,12 @@ class Checkpointer:
     meta = {'step': step, **meta, 'fingerprints': {k: fingerprints(v) for k, v in items.items()}}
     with self._writing(), orbax_noise.of_saves():
       self._manager.wait_until_finished()  # or there would be two copies
-      items = self._own(items)
+      copy = self._snapshots.take(items) if self._asynchronous else None
+      self._copied, items = copy is not None, copy or items
       self._manager.save(
           step, metrics=None if loss is None else {'loss': loss}, force=True,
           args=ocp.args.Composite(meta=ocp.args.JsonSave(meta),
                                   **{k: ocp.args.PyTreeSave(v, save_args=_in_chunks(v)) for k, v in items.items()}))
-
-  def _own(self, items: dict[str, dict[str, jax.Array]]) -> dict[str, dict[str, jax.Array]]:
-    """The items, copied where there is room for it, so that no later step changes them while they are written."""
-    apart = {(item, name): x for item, arrays in items.items() for name, x in arrays.items()}
-    copies = self._snapshots.take(apart) if self._asynchronous else None
-    self._copied = copies is not None
-    if copies is None:
-      return items
-    return {item: {name: copies[item, name] for name in arrays} for item, arrays in items.items()}
 
   @contextlib.contextmanager
   def _writing(self) -> Iterator[None]:

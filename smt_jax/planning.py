@@ -8,8 +8,7 @@ from smt_jax.config import ModelConfig, TrainConfig
 from smt_jax.metrics import flops_per_token, matmul_parameters
 
 _WIDTH = {'float32': 4, 'bfloat16': 2}
-_TEXT_BYTES = 12  # a token of records and the answers that they were cut from; 7 were seen with the offline generator
-_PACKED_BYTES = 4  # a token of packed rows, compressed
+TOKEN_BYTES = 16  # assumed, on disk: 12 of records and the answers that they were cut from, 4 of packed rows
 
 
 def parameters(model: ModelConfig) -> int:
@@ -40,7 +39,7 @@ def checkpoint_bytes(config: TrainConfig) -> int:
 
 def corpus_bytes(synthetic: int) -> int:
   """About the bytes on disk of `synthetic` tokens: records, answers and packed rows."""
-  return synthetic * (_TEXT_BYTES + _PACKED_BYTES)
+  return synthetic * TOKEN_BYTES
 
 
 @dataclasses.dataclass(frozen=True)

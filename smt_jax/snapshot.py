@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import psutil
 
 _log = logging.getLogger(__name__)
-Arrays = dict[Any, jax.Array]
+Tree = Any
 
 _SLACK = 0.02  # of a device's memory, left for fragmentation
 copy_of = jax.jit(jnp.copy)
@@ -23,16 +23,16 @@ class Snapshots:
   def __init__(self):
     self._free: dict[Any, float] = {}  # by device, before the first copy: later the fullest moment has one in it
 
-  def take(self, arrays: Arrays) -> Arrays | None:
-    """Copies of all arrays in their shardings; None where a device of this process has no room for them.
+  def take(self, arrays: Tree) -> Tree | None:
+    """A copy of a tree of arrays, in their shardings; None where a device of this process has no room for it.
 
-    Room is what was left when the device was at its fullest, so that the next step still fits beside the copies: the
+    Room is what was left when the device was at its fullest, so that the next step still fits beside the copy: the
     first time must come after a step.
     """
     if any(needed > self._room(device) for device, needed in _bytes_by_device(arrays).items()):
       return None
     try:
-      return {name: copy_of(x) for name, x in arrays.items()}
+      return jax.tree.map(copy_of, arrays)
     except jax.errors.JaxRuntimeError as e:
       if 'RESOURCE_EXHAUSTED' not in str(e):
         raise
@@ -54,9 +54,9 @@ def free(device: Any) -> float:
   return limit * (1 - _SLACK) - stats.get('peak_bytes_in_use', limit)
 
 
-def _bytes_by_device(arrays: Arrays) -> dict[Any, int]:
+def _bytes_by_device(arrays: Tree) -> dict[Any, int]:
   found: dict[Any, int] = {}
-  for x in arrays.values():
+  for x in jax.tree.leaves(arrays):
     for shard in x.addressable_shards:
       found[shard.device] = found.get(shard.device, 0) + shard.data.nbytes
   return found

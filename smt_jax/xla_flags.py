@@ -67,7 +67,7 @@ def known(platform: str) -> Options:
 
 def compile_with(lowered: jax.stages.Lowered, wanted: Options) -> jax.stages.Compiled:
   """`lowered.compile` with those of the settings that this jaxlib knows."""
-  wanted = dict(wanted)
+  wanted = {name: value for name, value in wanted.items() if value is not None}
   while True:
     try:
       return lowered.compile(compiler_options=dict[str, Any](wanted) or None)

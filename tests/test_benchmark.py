@@ -90,7 +90,7 @@ def test_spread():
 
 
 def profile(*streams: list[tuple[str, int, int]]):
-  """A trace of one GPU: (kernel, begin, end) in ms by stream, and a plane of the host beside it."""
+  """A trace of one GPU: (kernel, begin, end) in ms by stream, beside the host and an idle GPU."""
   names = sorted({name for events in streams for name, *_ in events})
 
   def block(field: str, *parts: str) -> str:
@@ -102,7 +102,7 @@ def profile(*streams: list[tuple[str, int, int]]):
            for i, events in enumerate(streams)]
   known = [block('event_metadata', f'key: {i}', block('value', f'id: {i}', f'name: "{name}"'))
            for i, name in enumerate(names)]
-  text = block('planes', 'name: "/host:CPU"') + block(
+  text = block('planes', 'name: "/host:CPU"') + block('planes', 'name: "/device:GPU:1"') + block(
       'planes', 'name: "/device:GPU:0"', *lines, block('lines', 'name: "XLA Ops"'), *known)
   data = jax.profiler.ProfileData
   return data.from_serialized_xspace(data.text_proto_to_serialized_xspace(text))

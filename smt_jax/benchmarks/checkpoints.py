@@ -140,6 +140,7 @@ def restart(program: _Program, work: pathlib.Path, started: float) -> list[commo
   state = jax.block_until_ready(restored[0])
   read = time.perf_counter() - begun
   begun = time.perf_counter()
+  checkpointer.prepare(state)
   jax.block_until_ready(program.step(state, program.batch, _RATE)[1])
   first = time.perf_counter() - begun
   checkpointer.close()

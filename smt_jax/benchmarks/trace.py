@@ -44,10 +44,11 @@ def traced(steps: Callable[[int], Any], n: int = 3) -> list[Row]:
 
 
 def gpus(profile: Any) -> list[tuple[str, list[Event]]]:
-  """What ran on each GPU's streams, of a `jax.profiler.ProfileData`."""
-  return [(plane.name, [Event(e.name, e.start_ns, e.start_ns + e.duration_ns)
-                        for line in plane.lines if 'Stream' in line.name for e in line.events])
-          for plane in profile.planes if '/device:GPU:' in plane.name]
+  """What ran on the streams of each GPU that did anything, of a `jax.profiler.ProfileData`."""
+  found = [(plane.name, [Event(e.name, e.start_ns, e.start_ns + e.duration_ns)
+                         for line in plane.lines if 'Stream' in line.name for e in line.events])
+           for plane in profile.planes if '/device:GPU:' in plane.name]
+  return [(name, events) for name, events in found if events]
 
 
 def breakdown(events: Iterable[Event], steps: int, kernels: int = 20) -> Row:

@@ -126,7 +126,7 @@ def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: i
   wanted = xla_flags.options(jax.default_backend(), mesh.size) | (options or {})
   begun = time.perf_counter()
   lowered = make_train_step(setup).lower(setup.shapes, batch, _RATE)
-  program = xla_flags.compile_with(lowered, {name: value for name, value in wanted.items() if value is not None})
+  program = xla_flags.compile_with(lowered, wanted)
   compile_seconds = time.perf_counter() - begun
   loop = _Loop(program, setup, batch)
   loop.run(warmup + steps + 1)
