@@ -29,13 +29,13 @@ from data_gen.errors import UserError
 from smt_jax import distributed, orbax_noise
 from smt_jax.config import CheckpointConfig
 from smt_jax.mesh import path_name
-from smt_jax.snapshot import Snapshots, copy_of
+from smt_jax.snapshot import Snapshots, copy_of, reserve_host
 from smt_jax.state import TrainState
 
 Tree = Any
 COMPLETE = 'commit_success.txt'  # Orbax's own mark on gs://
 _CHUNK_BYTES = 64 * 2**20  # large tensors are written in such pieces, so that several threads read them
-_HOST_GB = 8  # of each item, on their way from a copy on the devices to the disk
+_HOST_GB = 4  # of each item at a time, on their way from a copy on the devices to the disk
 PathLike = str | os.PathLike[str]
 _log = logging.getLogger(__name__)
 
@@ -150,12 +150,14 @@ class Checkpointer:
                                  item_handlers=handlers | {'meta': ocp.JsonCheckpointHandler()})
 
   def prepare(self, state: TrainState) -> None:
-    """Compiles what `save` runs, so that the first save stops the steps no longer than the next."""
+    """Compiles what `save` runs and pins its host memory, so that the first save stops no step for longer."""
     leaves = jax.tree.leaves((state.params, state.opt_state))
     kinds = {(x.shape, x.dtype, x.sharding): x for x in leaves}
     arrays = {str(i): x for i, x in enumerate(kinds.values())}
     fingerprints(arrays)
     jax.block_until_ready([copy_of(x) for x in kinds.values()])
+    if self._asynchronous and jax.default_backend() == 'gpu':  # elsewhere Orbax goes through memory of another kind
+      reserve_host((state.params, state.opt_state), 2e9 * _HOST_GB)  # a part is let go when the next one has come
 
   def save(self, step: int, state: TrainState, meta: dict[str, Any], loss: float | None = None) -> None:
     """Writes a checkpoint, in the background where the configuration says so; nothing if the step is there already.

@@ -45,7 +45,7 @@ def test_decode_suite(tmp_path):
 def test_checkpoint_suite(tmp_path):
   checkpoints.run(tmp_path, preset='tiny', layers=1, sequence_length=64, rows=1, steps=2)
   rows = {row['what']: row for row in read(tmp_path, 'checkpoint')}
-  assert len(rows) == 7 and all(row['seconds'] > 0 for what, row in rows.items() if 'stall' not in what)
+  assert len(rows) == 8 and all(row['seconds'] > 0 for what, row in rows.items() if 'stall' not in what)
   size = rows['read: restored and verified']['gb']
   assert 1e-4 < size < 1e-2 and rows['save: until it is on disk']['gb'] == size
   assert sorted(p.name for p in tmp_path.iterdir()) == ['checkpoint.json', 'checkpoint.md']

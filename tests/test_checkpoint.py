@@ -256,3 +256,12 @@ def test_a_relative_folder_is_the_same_folder(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   assert checkpoint.folder('run') == checkpoint.folder(tmp_path / 'run')
   assert checkpoint.folder('run').is_absolute()
+
+
+def test_memory_on_the_host_is_taken_up_to_a_limit_and_given_back(state):
+  tree = checkpoint.flatten(state.params)
+  shards = [shard.data for x in tree.values() for shard in x.addressable_shards]
+  limit = sum(x.nbytes for x in shards[:3])
+  assert [x.nbytes for x in snapshot._first(tree, limit)] == [x.nbytes for x in shards[:3]]
+  snapshot.reserve_host((tree, tree), limit)  # CPUs have memory of this kind too
+  assert not any(x.is_deleted() for x in shards)

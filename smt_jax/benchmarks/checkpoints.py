@@ -1,9 +1,10 @@
 """Suite `checkpoint`: what saving costs the steps, how fast a checkpoint is read, how long a restart takes.
 
-Stall: how much longer the steps took from the one before an asynchronous save until that save was on disk, over as many
-steps of median length. Read: bytes of the checkpoint over the time of restoring it, fingerprints included, beside the
-same files read plainly by eight threads just before; both after the page cache was asked to forget them. Restart: from
-the start of a process to the end of its first step, compiled programs cached, without the reading of the checkpoint.
+Stall: how much longer the steps took from an asynchronous save until it was on disk than as many steps of median
+length; a step is sent while the one before it runs, as in training. Read: bytes of the checkpoint over the time of
+restoring it, fingerprints included, beside the same files read plainly by eight threads just before; both after the
+page cache was asked to forget them. Restart: from the start of a process to the end of its first step, compiled
+programs cached, without the reading of the checkpoint.
 """
 
 import argparse
@@ -25,17 +26,17 @@ import psutil
 from data_gen.errors import UserError
 from smt_jax import chips, xla_flags
 from smt_jax.benchmarks import common
-from smt_jax.benchmarks.train import Variant, random_rows
+from smt_jax.benchmarks.train import Loop, Variant, random_rows
 from smt_jax.checkpoint import Checkpointer, folder
 from smt_jax.config import CheckpointConfig, TrainConfig
 from smt_jax.data.layout import SOURCES
 from smt_jax.feed import place
 from smt_jax.mesh import make_mesh
-from smt_jax.state import Setup, init_state, make_setup
+from smt_jax.state import Setup, make_setup
 from smt_jax.step import make_train_step
 
 DEFINITION = (__doc__ or '').split('\n\n')[-1].replace('\n', ' ').strip()
-COLUMNS = ['what', 'gb', 'seconds', 'gb_per_second', 'of_disk', 'step_seconds']
+COLUMNS = ['what', 'gb', 'seconds', 'gb_per_second', 'of_disk', 'longest_step', 'first_step']
 _RATE = np.float32(1e-5)
 _BLOCK = 16 * 2**20
 
@@ -93,37 +94,33 @@ class _Program:
 
 def save(program: _Program, work: pathlib.Path, steps: int) -> list[common.Row]:
   """Times steps, then steps during an asynchronous save of the state."""
-  state = init_state(program.setup)
-  seconds = []
-  for _ in range(3 + steps):
-    begun = time.perf_counter()
-    state, values = program.step(state, program.batch, _RATE)
-    jax.block_until_ready(values)
-    seconds.append(time.perf_counter() - begun)
-  usual = statistics.median(seconds[3:])
+  loop = Loop(program.step, program.setup, program.batch)
+  loop.run(3 + steps)
+  usual = statistics.median(np.diff(loop.ends[2:]).tolist())
   checkpointer = Checkpointer(work, CheckpointConfig(asynchronous=True))
-  checkpointer.prepare(state)
-  state, values = program.step(state, program.batch, _RATE)
-  jax.block_until_ready(values)
   begun = time.perf_counter()
-  checkpointer.save(1, state, {'tokens': 0})
+  checkpointer.prepare(loop.state)
+  prepared = time.perf_counter() - begun
+  loop.run_to_the_end(1)
+  loop.ends = [begun := time.perf_counter()]
+  checkpointer.save(1, loop.state, {'tokens': 0})
   held = time.perf_counter() - begun
   with concurrent.futures.ThreadPoolExecutor(1) as pool:
-    written = pool.submit(checkpointer.wait)
-    taken = 0
-    while taken < 3 or not written.done():
-      state, values = program.step(state, program.batch, _RATE)
-      jax.block_until_ready(values)
-      taken += 1
-    whole = time.perf_counter() - begun
-    written.result()
+    written = pool.submit(lambda: (checkpointer.wait(), time.perf_counter())[1])
+    while len(loop.ends) < 3 or not written.done():
+      loop.run(1)
+  loop.run_to_the_end(0)
+  during = [*loop.ends[2:], time.perf_counter()]  # the first that was read had ended before the save
+  seconds = written.result() - begun
   checkpointer.close()
   size = _size(folder(work) / '1') / 1e9
   return [{'what': 'step', 'seconds': usual},
-          {'what': 'save: the call alone', 'gb': size, 'seconds': held, 'step_seconds': usual},
-          {'what': f'save: stall over {taken} steps', 'gb': size, 'seconds': whole - taken * usual,
-           'step_seconds': (whole - held) / taken},
-          {'what': 'save: until it is on disk', 'gb': size, 'seconds': whole, 'gb_per_second': size / whole}]
+          {'what': 'before the first step: what saves need', 'seconds': prepared},
+          {'what': 'save: the call alone', 'gb': size, 'seconds': held},
+          {'what': f'save: stall over {len(during)} steps', 'gb': size,
+           'seconds': during[-1] - begun - len(during) * usual,
+           'longest_step': float(max(np.diff([begun, *during])))},
+          {'what': 'save: until it is on disk', 'gb': size, 'seconds': seconds, 'gb_per_second': size / seconds}]
 
 
 def restart(program: _Program, work: pathlib.Path, started: float) -> list[common.Row]:
@@ -148,7 +145,7 @@ def restart(program: _Program, work: pathlib.Path, started: float) -> list[commo
           {'what': 'read: restored and verified', 'gb': size, 'seconds': read, 'gb_per_second': size / read,
            'of_disk': disk / read},
           {'what': 'restart: process to first step, without reading', 'seconds': before + first,
-           'step_seconds': first}]
+           'first_step': first}]
 
 
 def _files(where: os.PathLike[str]) -> list[pathlib.Path]:

@@ -81,23 +81,28 @@ def random_rows(model: ModelConfig, rows: int, length: int, packed: bool, mean: 
           'kinds': np.zeros(rows, np.int32), 'row': np.arange(rows, dtype=np.int32)}
 
 
-class _Loop:
+class Loop:
   """The compiled step run again and again; a step's metrics are read while the next one runs, as in training.
 
   Attributes:
+    state: the state after the last step sent.
     ends: when each step's metrics were there, by `time.perf_counter`.
     values: metrics of the last step.
   """
 
   def __init__(self, program: Any, setup: Setup, batch: Any):
-    self._program, self._state, self._batch = program, init_state(setup), batch
+    self._program, self._batch, self.state = program, batch, init_state(setup)
     self.values: Any = None
     self.ends: list[float] = []
+    # Several CPU devices share one thread pool, in which the collectives of two steps in flight can deadlock.
+    self._lockstep = jax.default_backend() == 'cpu' and jax.device_count() > 1
 
   def run(self, steps: int) -> None:
     for _ in range(steps):
       before = self.values
-      self._state, self.values = self._program(self._state, self._batch, _RATE)
+      self.state, self.values = self._program(self.state, self._batch, _RATE)
+      if self._lockstep:
+        jax.block_until_ready(self.values)
       if before is not None:
         jax.block_until_ready(before)
         self.ends.append(time.perf_counter())
@@ -128,7 +133,7 @@ def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: i
   lowered = make_train_step(setup).lower(setup.shapes, batch, _RATE)
   program = xla_flags.compile_with(lowered, wanted)
   compile_seconds = time.perf_counter() - begun
-  loop = _Loop(program, setup, batch)
+  loop = Loop(program, setup, batch)
   loop.run(warmup + steps + 1)
   seconds = np.diff(loop.ends[warmup - 1:]).tolist()
   devices = trace.traced(loop.run_to_the_end) if traced else []
