@@ -32,7 +32,6 @@ class Preset:
   large: bool = False
   accumulation_steps: int = 1
   lora_rank: int = 0
-  scan: bool = False  # on a GPU: XLA recomputes one layer at a time then, where it otherwise begins with several
 
 
 def _presets() -> dict[str, Preset]:
@@ -44,7 +43,7 @@ def _presets() -> dict[str, Preset]:
                                               accumulation_steps=_MICRO.get(f'{chip}_{chips}', 1))
   found['v5e_16_large'] = dataclasses.replace(found['v5e_16_large'], fsdp=8, tensor=2, accumulation_steps=16)
   found['h100_1'] = Preset('h100:1', 1, lora_rank=64)  # all weights' state alone is 80 GB
-  found['h200_1'] = Preset('h200:1', 1, scan=True)
+  found['h200_1'] = Preset('h200:1', 1)
   for chip in ('h100', 'h200'):
     for chips in (4, 8):
       found[f'{chip}_{chips}'] = Preset(f'{chip}:{chips}', chips)
@@ -67,8 +66,7 @@ def get_config(variant: str) -> TrainConfig:
   config = quality.get_config('large_batch' if preset.large else 'llama8b')
   config.mesh = MeshConfig(data=1, fsdp=preset.fsdp, tensor=preset.tensor, context=preset.context)
   config.step.accumulation_steps = preset.accumulation_steps
-  tpu = parse_topology(preset.topology).chip.platform == 'tpu'  # one layer to compile, not 32
-  config.step.scan_layers = tpu or preset.scan
+  config.step.scan_layers = parse_topology(preset.topology).chip.platform == 'tpu'  # one layer to compile, not 32
   if preset.lora_rank:
     config.lora = LoraConfig(rank=preset.lora_rank)
     config.optimizer.learning_rate = 1e-4  # adapters learn at rates some twenty times those of whole weights

@@ -16,7 +16,7 @@ import glob
 import os
 import pathlib
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from data_gen.errors import UserError
@@ -124,7 +124,7 @@ class Mirror:
     Raises:
       UserError: the bucket cannot be written, or no answer within seconds.
     """
-    self._remote, self._skip = Remote(os.fspath(url), 'write'), skip
+    self._remote, self._skip = Remote(os.fspath(url), 'write', probe=True), skip
     self.local = self._remote.local
 
   def pull(self) -> None:
@@ -134,7 +134,6 @@ class Mirror:
       UserError: a file was changed on both sides.
     """
     remote = self._remote
-    remote.check_writable()
     with remote.locked():
       found = {n: v for n, v in remote.listing().items() if not self._ignored(remote.beside(n))}
       newer = {}
@@ -161,15 +160,32 @@ class Mirror:
     remote = self._remote
     with remote.locked():
       here = {remote.name_of(path): path for path in self._here()}
-      sizes = {n: stat(here[n]) for n in here if remote.changed(n)}  # from before: a log may grow meanwhile
-      changed = sorted(sizes, key=lambda n: sizes[n][1])
-      for name in changed:
-        remote.note(name, remote.noted(name)['there'], sizes[name], sending=True)
-      remote.upload(changed)
-      there = remote.listing() if changed else {}
-      for name in changed:
-        remote.note(name, there.get(name), sizes[name])
+      self._send(n for n in here if remote.changed(n))
       remote.delete(n for n in remote.all_noted() if n not in here and not self._ignored(remote.beside(n)))
+
+  def push_file(self, name: str) -> str:
+    """Uploads one file in it, and nothing else that changed here: another process may own the rest.
+
+    Returns:
+      Its URL.
+
+    Raises:
+      UserError: it cannot be written.
+    """
+    with self._remote.locked():
+      self._send([f'{self._remote.path}/{name}'])
+    return f'{self._remote.url}/{name}'
+
+  def _send(self, names: Iterable[str]) -> None:
+    remote = self._remote
+    sizes = {n: stat(remote.beside(n)) for n in names}  # from before: a log may grow meanwhile
+    changed = sorted(sizes, key=lambda n: sizes[n][1])
+    for name in changed:
+      remote.note(name, remote.noted(name)['there'], sizes[name], sending=True)
+    remote.upload(changed)
+    there = remote.listing() if changed else {}
+    for name in changed:
+      remote.note(name, there.get(name), sizes[name])
 
   def push_folder(self, name: str, last: str) -> None:
     """Uploads a folder in it whose content is final, whatever `skip` says; then the empty file `last`."""

@@ -1,7 +1,7 @@
 """Would it fit, and how fast could it be: python -m launch.compile_check --config=... --topology=v5p:4x8x8
 
-Compiles the whole training step for a TPU slice without the hardware (package libtpu), for the GPUs of this machine, or
-estimates it for GPUs that are elsewhere (h200:4). Ends with code 1 and one line where the step does not fit.
+Compiles the whole training step for a TPU slice without the hardware (package libtpu) or for GPUs of this machine, and
+estimates it for GPUs of another kind or number (h200:4). Ends with code 1 and one line where the step does not fit.
 """
 
 import os

@@ -7,7 +7,7 @@ Dims: B batch, T query time, S key time, H query heads, K key-value heads, G = H
 | NVIDIA, Hopper or later | cuDNN | cuDNN, every document a sequence of its own | XLA |
 | NVIDIA, Ampere | cuDNN | XLA | XLA |
 | TPU | splash attention | splash attention with segment ids | XLA |
-| others, float32, sequences cut over the mesh | XLA | XLA | XLA |
+| others, float32 on GPUs, sequences cut over the mesh | XLA | XLA | XLA |
 
 What a kernel cannot mask it is not given: no row ever reaches a kernel that would attend across packed documents.
 """

@@ -5,8 +5,9 @@ R slots for runs.
 
 A run is a maximal stretch of tokens of one segment (padding is a segment too). cuDNN takes every run as a sequence of
 its own, given where it begins and how long it is; what lies between documents is never multiplied. The number of slots
-is fixed when compiling, and each costs time and memory whether used or not. A batch with more runs goes through XLA
-attention inside the same program: slower, as correct.
+is fixed when compiling, and each costs time and memory whether used or not: in the backward pass so much that the rows
+of a large batch go in groups. A batch with more runs goes through XLA attention inside the same program: slower, as
+correct.
 
 `jax.nn.dot_product_attention` has no argument for this (jax 0.10 to 0.12) and up to 0.11.0 JAX's own conversion of
 offsets is wrong with fewer key heads than query heads (jax-ml/jax pull request 39521), so the primitives are bound
@@ -15,11 +16,15 @@ directly, with offsets made here.
 
 import functools
 import inspect
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+
+from smt_jax.chips import chip_of
+from smt_jax.mesh import device
 
 try:
   from jax._src.cudnn import fused_attention_stablehlo as fused
@@ -30,6 +35,7 @@ except ImportError:  # a later JAX may move it; attention.py then takes another 
 _UNCHANGED = {name: None for name in ('score_mod_name', 'score_mod_jaxpr') if fused is not None
               and name in inspect.signature(fused._dot_product_attention_fwd_cuda_lowering).parameters}
 TOKENS_A_RUN = 64  # as many slots as runs of this mean length need
+_SHARE = 1 / 8  # of a device's memory, for one call's slots
 
 
 def available(device: Any, dtype: Any, head_dim: int, packed: bool) -> bool:
@@ -90,8 +96,43 @@ def packed(q_BTHN: jax.Array, k_BTKN: jax.Array, v_BTKN: jax.Array, segment_ids_
     fallback: function of (q, k, v, segment ids) for batches with more runs than there are slots.
     slots_a_row: runs for which a row has slots, on average over the batch; 0: by `TOKENS_A_RUN`.
   """
-  B, T = segment_ids_BT.shape
-  return _packed(fallback, B * (slots_a_row or max(2, T // TOKENS_A_RUN)), q_BTHN, k_BTKN, v_BTKN, segment_ids_BT)
+  (B, T, H, N), K = q_BTHN.shape, k_BTKN.shape[2]
+  slots_a_row = slots_a_row or slots(T)
+  chip = chip_of(device().device_kind)
+  rows = rows_a_call(B, row_bytes(T, H, K, N, slots_a_row), chip.memory if chip else 0)
+  run = functools.partial(_packed, fallback, rows * slots_a_row)
+  return in_groups(run, B // rows, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT)
+
+
+def slots(T: int) -> int:
+  """Runs for which a row of T tokens has slots, unless that is said otherwise."""
+  return max(2, T // TOKENS_A_RUN)
+
+
+def row_bytes(T: int, H: int, K: int, N: int, slots_a_row: int) -> int:
+  """What the backward pass takes for a row beside its operands.
+
+  XLA gives cuDNN every slot as a sequence that may be as long as a row, and no bound on the tokens of all. So each slot
+  has a whole row of float32 sums for the gradient of the queries and, where several query heads share a key head, of
+  the gradients of keys and values for every query head in half precision (cudnn-frontend's dQ_accum, dK_fullhead and
+  dV_fullhead).
+  """
+  return slots_a_row * T * H * N * (8 if H != K else 4)
+
+
+def rows_a_call(rows: int, bytes_a_row: int, memory: float) -> int:
+  """Rows that go through the kernel at a time: the most that divide `rows` and leave memory to others; 0: all."""
+  fit = [n for n in range(1, rows + 1) if rows % n == 0 and (not memory or n * bytes_a_row <= _SHARE * memory)]
+  return max(fit, default=1)
+
+
+def in_groups(run: Callable[..., jax.Array], groups: int, *arrays: jax.Array) -> jax.Array:
+  """`run` on equal parts of the arrays' first axis, one after the other."""
+  if groups == 1:
+    return run(*arrays)
+  parts = tuple(x.reshape(groups, -1, *x.shape[1:]) for x in arrays)
+  out = jax.lax.map(lambda part: run(*part), parts)
+  return out.reshape(-1, *out.shape[2:])
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

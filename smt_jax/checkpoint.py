@@ -9,6 +9,7 @@ fingerprints on restoring.
 
 import concurrent.futures
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -151,7 +152,8 @@ class Checkpointer:
 
   def prepare(self, state: TrainState) -> None:
     """Compiles what `save` runs and pins its host memory, so that the first save stops no step for longer."""
-    leaves = jax.tree.leaves((state.params, state.opt_state))
+    merged = self._merge(state) if self._merge else None
+    leaves = jax.tree.leaves((state.params, state.opt_state, merged))
     kinds = {(x.shape, x.dtype, x.sharding): x for x in leaves}
     arrays = {str(i): x for i, x in enumerate(kinds.values())}
     fingerprints(arrays)
@@ -171,16 +173,15 @@ class Checkpointer:
     Raises:
       UserError: this checkpoint, or the one before it in the background, cannot be written.
     """
-    if step in self._manager.all_steps():
+    if distributed.agree(step in self._manager.all_steps()):  # what others see may lag behind on a shared disk
       return
     items = {self._trained: flatten(state.params), 'opt_state': flatten(state.opt_state)}
-    if self._merge:
-      items['params'] = flatten(self._merge(state))
-    meta = {'step': step, **meta, 'fingerprints': {k: fingerprints(v) for k, v in items.items()}}
+    merged = {'params': flatten(self._merge(state))} if self._merge else {}
+    meta = {'step': step, **meta, 'fingerprints': {k: fingerprints(v) for k, v in (items | merged).items()}}
     with self._writing(), orbax_noise.of_saves():
       self._manager.wait_until_finished()  # or there would be two copies
       copy = self._snapshots.take(items) if self._asynchronous else None
-      self._copied, items = copy is not None, copy or items
+      self._copied, items = copy is not None, (copy or items) | merged
       self._manager.save(
           step, metrics=None if loss is None else {'loss': loss}, force=True,
           args=ocp.args.Composite(meta=ocp.args.JsonSave(meta),
@@ -200,8 +201,8 @@ class Checkpointer:
     which. Frozen weights are none of its business: those of the returned state are the shapes it was given.
 
     Raises:
-      UserError: there are checkpoints, but none of them can be used, now or at an earlier try; one cannot be read for
-        a reason that may pass (no memory, no permission, a store that does not answer).
+      UserError: there are checkpoints, but none of them can be used, now or at an earlier try; one is of another model,
+        or cannot be read for a reason that may pass (no memory, no permission, a disk or store that does not answer).
     """
     with orbax_noise.of_failed_reads():
       return self._newest_whole(shapes)
@@ -212,6 +213,8 @@ class Checkpointer:
       error = read = None
       try:
         read = self._read_step(step, shapes)
+      except OtherModelError:
+        raise
       except Exception as e:  # whatever a damaged file makes the libraries raise
         if _may_pass(e):
           raise UserError(f'{root / str(step)}: cannot be read now ({_line(e)})') from e
@@ -222,16 +225,17 @@ class Checkpointer:
         except UserError as e:  # on every process, as the fingerprints are of whole tensors
           error = e
       self._set_aside(root / str(step), _line(error) if error else 'another process cannot read it')
-    damaged = sorted(p.name for p in root.iterdir() if p.name.endswith('.damaged')) if root.exists() else []
-    if damaged:
+    if damaged := _names(root, '*.damaged*'):
       raise UserError(f'{root}: none of the checkpoints can be restored ({", ".join(damaged)}); to begin again, take '
                       'another --workdir')
     return None
 
   def _set_aside(self, where: epath.Path, reason: str) -> None:
-    _log.warning('checkpoint %s is damaged and set aside as %s.damaged: %s', where, where, reason)
     if jax.process_index() == 0:
-      where.rename(where.with_name(f'{where.name}.damaged'))
+      before = len(_names(where.parent, f'{where.name}.damaged*'))
+      where.rename(where.with_name(f'{where.name}.damaged' + (f'.{before + 1}' if before else '')))
+    _log.warning('checkpoint %s is damaged and set aside as %s.damaged: %s', where, where, reason)
+    distributed.everywhere(True)  # it is gone before anybody looks what is left
     self._manager.reload()
 
   def _read_step(self, step: int, shapes: TrainState) -> tuple[dict[str, Any], dict[str, dict[str, jax.Array]]]:
@@ -265,6 +269,10 @@ class Checkpointer:
     self._manager.close()
 
 
+def _names(root: epath.Path, pattern: str) -> list[str]:
+  return sorted(p.name for p in root.glob(pattern)) if root.exists() else []
+
+
 def flatten(tree: Tree) -> dict[str, Any]:
   """A tree as {dotted name: leaf}."""
   return {path_name(path): leaf for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]}
@@ -278,15 +286,19 @@ def _unflatten(like: Tree, flat: dict[str, Any]) -> Tree:
   return jax.tree_util.tree_map_with_path(lambda path, _: flat[path_name(path)], like)
 
 
+class OtherModelError(UserError):
+  """A checkpoint, whole as it may be, that holds other tensors or shapes than the model has."""
+
+
 def _restore_item(where: epath.Path, target: dict[str, jax.ShapeDtypeStruct]) -> dict[str, jax.Array]:
   handler = ocp.PyTreeCheckpointHandler()
   saved = handler.metadata(where).tree
   for name in sorted(set(saved) ^ set(target)):
-    raise UserError(f'{where}: tensor "{name}" is ' + ('not in the model' if name in saved else 'missing'))
+    raise OtherModelError(f'{where}: tensor "{name}" is ' + ('not in the model' if name in saved else 'missing'))
   for name, shape in target.items():
     if tuple(saved[name].shape) != tuple(shape.shape):
-      raise UserError(f'{where}: tensor "{name}" has shape {tuple(saved[name].shape)}, '
-                      f'the model has {tuple(shape.shape)}')
+      raise OtherModelError(f'{where}: tensor "{name}" has shape {tuple(saved[name].shape)}, '
+                            f'the model has {tuple(shape.shape)}')
   one_device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
   restore_args = {k: ocp.ArrayRestoreArgs(sharding=s.sharding or one_device, global_shape=s.shape, dtype=s.dtype)
                   for k, s in target.items()}
@@ -314,10 +326,17 @@ def _verify(items: dict[str, dict[str, jax.Array]], meta: dict[str, Any]) -> Non
         raise UserError(f'step {meta["step"]}, {name}: tensor "{key}" is not what was saved')
 
 
+# An unreadable place on a disk (EIO) counts as damage; a network disk that is stale or silent may be back.
+_MAY_PASS = ('RESOURCE_EXHAUSTED', 'PERMISSION_DENIED', 'UNAUTHENTICATED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED',
+             *(f"os_error_code='{int(code)}'" for code in (errno.ESTALE, errno.ETIMEDOUT)))
+
+
 def _may_pass(e: Exception) -> bool:
-  """Whether an error says nothing about the checkpoint."""
-  signs = ('RESOURCE_EXHAUSTED', 'PERMISSION_DENIED', 'UNAUTHENTICATED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED')
-  return isinstance(e, MemoryError | PermissionError) or any(sign in str(e) for sign in signs)
+  """Whether an error says nothing about the checkpoint: no memory, no permission, a disk or store that is away."""
+  damage = FileNotFoundError | IsADirectoryError | NotADirectoryError
+  if isinstance(e, OSError) and not isinstance(e, damage) and e.errno != errno.EIO:
+    return True
+  return isinstance(e, MemoryError) or any(sign in str(e) for sign in _MAY_PASS)
 
 
 def _line(e: BaseException) -> str:

@@ -1,8 +1,8 @@
 """Compiles a run's whole training step for a machine that is not there, and says what it would take.
 
-For TPUs this is the real compiler (the `libtpu` package) on any machine; for the GPUs of this machine it is XLA's; for
-GPUs that are elsewhere there is an estimate, labelled so. What is counted: bytes a device by what they hold, FLOPs,
-bytes over links, and from them the roofline.
+For TPUs this is the real compiler (the `libtpu` package) on any machine; for GPUs of this machine's kind, no more than
+it has, it is XLA's; for GPUs that are elsewhere there is an estimate, labelled so. What is counted: bytes a device by
+what they hold, FLOPs, bytes over links, and from them the roofline.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 
 from data_gen.errors import UserError
 from smt_jax import hlo, hlo_cost, memory, metrics
-from smt_jax.chips import Topology
+from smt_jax.chips import Topology, chip_of
 from smt_jax.config import TrainConfig
 from smt_jax.data.layout import SOURCES
 from smt_jax.feed import check_rows
@@ -56,6 +56,16 @@ class Check:
     return self.memory_bytes <= self.available_bytes
 
 
+def gpus_of(topology: Topology) -> list[Any]:
+  """The GPUs of this machine that are of the topology's chip, at most as many as it has; another chip's are none."""
+  return [d for d in jax.devices() if d.platform == 'gpu' and chip_of(d.device_kind) == topology.chip][:topology.chips]
+
+
+def compiles_here(topology: Topology) -> bool:
+  """Whether programs for `topology` can be compiled on this machine: for TPUs (by libtpu), for GPUs that are here."""
+  return topology.chip.platform == 'tpu' or len(gpus_of(topology)) == topology.chips
+
+
 def devices_of(topology: Topology) -> list[Any]:
   """Devices to compile for: described ones for TPUs, this machine's for GPUs.
 
@@ -63,10 +73,10 @@ def devices_of(topology: Topology) -> list[Any]:
     UserError: libtpu is missing or refuses the shape; these GPUs are not here.
   """
   if topology.chip.platform == 'gpu':
-    here = [d for d in jax.devices() if d.platform == 'gpu']
+    here = gpus_of(topology)
     if len(here) < topology.chips:
-      raise UserError(f'--topology={topology}: this machine has {len(here)} GPUs')
-    return here[:topology.chips]
+      raise UserError(f'--topology={topology}: this machine has {len(here)} GPUs of that kind')
+    return here
   if importlib.util.find_spec('libtpu') is None:
     raise UserError(f'--topology={topology}: TPU programs are compiled by the package libtpu, which is not installed: '
                     'pip install libtpu')

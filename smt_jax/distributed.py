@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from data_gen.errors import UserError
+from smt_jax.chips import chip_of
 from smt_jax.mesh import batch_sharding
 
 # our own variables for plain machines, named as in JAX's documentation
@@ -105,6 +106,31 @@ def row_share(mesh: Mesh, batch_size: int) -> tuple[int, int]:
   if distinct != [(i * size, (i + 1) * size) for i in range(len(distinct))]:
     raise UserError(f'--config.mesh: hosts hold unequal or interleaved rows ({distinct}); put data and fsdp outermost')
   return distinct.index(spans[jax.process_index()]), len(distinct)
+
+
+def device_memory(mesh: Mesh) -> int | None:
+  """Bytes of a device, the least that any process finds; None where they are unknown (CPUs). All processes must ask.
+
+  A process sees the limit of its own devices alone; of described ones the data sheet speaks.
+  """
+  local = next((d for d in mesh.devices.flat if d in jax.local_devices()), None)
+  chip = chip_of(mesh.devices.flat[0].device_kind)
+  sheet = int(chip.memory) if chip else 0
+  if local is None or local.platform == 'cpu':
+    return sheet or None
+  try:
+    found = (local.memory_stats() or {}).get('bytes_limit') or sheet
+  except jax.errors.JaxRuntimeError:
+    found = sheet  # a backend that does not count
+  return least(found // 2**20) * 2**20 or None
+
+
+def least(value: int) -> int:
+  """The least value (below 2^31) of all processes."""
+  if jax.process_count() == 1:
+    return value
+  from jax.experimental import multihost_utils
+  return int(multihost_utils.process_allgather(np.array(value, np.int32)).min())
 
 
 def everywhere(value: bool) -> bool:

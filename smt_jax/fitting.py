@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax
 
@@ -28,9 +29,8 @@ def check(config: TrainConfig, topology: Topology) -> compile_check.Check:
     UserError: an impossible mesh or batch; a step that does not fit, with the smallest change that would.
   """
   validate(_filled(config))
-  elsewhere = topology.chip.platform == 'gpu' and not any(d.platform == 'gpu' for d in jax.devices())
   try:
-    found = estimated(config, topology) if elsewhere else compile_check.check(config, topology)
+    found = (compile_check.check if compile_check.compiles_here(topology) else estimated)(config, topology)
   except compile_check.DoesNotFit as e:
     raise UserError(_refusal(config, topology, e.used)) from None
   if not found.fits:
@@ -78,7 +78,7 @@ def estimated(config: TrainConfig, topology: Topology) -> compile_check.Check:
   setup = described(config, topology)
   compile_check.batch_shapes(config, setup.mesh)  # for its complaints
   remat = policy(setup, topology)
-  parts = memory.estimate(setup, remat, topology.chip.memory)
+  parts = memory.estimate(setup, remat, topology.chip.memory, topology.chip)
   held = compile_check.state_bytes(setup.shapes) | {
       name.replace('_', ' '): size for name, size in dataclasses.asdict(parts).items() if name != 'state' and size}
   return compile_check.finished(setup, topology, 'estimate', remat, held, traffic(setup))
@@ -90,18 +90,29 @@ def described(config: TrainConfig, topology: Topology) -> Setup:
   Raises:
     UserError: what `make_mesh` and `make_setup` raise; fewer devices than chips.
   """
-  devices = jax.devices()
+  devices = _stand_ins(topology.chips)
   if len(devices) < topology.chips:
     raise UserError(f'--topology={topology}: its estimate needs {topology.chips} devices of any kind, here are '
                     f'{len(devices)}; set XLA_FLAGS=--xla_force_host_platform_device_count={topology.chips}')
   return make_setup(config, make_mesh(config.mesh, devices[:topology.chips]), len(SOURCES))
 
 
+def _stand_ins(wanted: int) -> list[Any]:
+  """Devices to lay shapes out on: this machine's or, where they are too few, its CPU as often as JAX was told."""
+  devices = jax.devices()
+  if len(devices) >= wanted:
+    return devices
+  try:
+    return jax.devices('cpu')
+  except RuntimeError:  # JAX_PLATFORMS leaves them out
+    return devices
+
+
 def policy(setup: Setup, topology: Topology) -> str:
   """The remat policy that the run would take on chips of this kind."""
   if setup.config.step.remat != 'auto':
     return setup.config.step.remat
-  return memory.least_recomputing(setup, topology.chip.memory)
+  return memory.least_recomputing(setup, topology.chip.memory, topology.chip)
 
 
 def traffic(setup: Setup) -> dict[str, float]:
@@ -124,15 +135,24 @@ def traffic(setup: Setup) -> dict[str, float]:
 
 
 def changes(config: TrainConfig, parts: int) -> Iterator[tuple[str, TrainConfig]]:
-  """(flags, config): changes that take less memory, the least costly first. `parts`: into which rows are cut."""
+  """(flags, config): changes that take less memory; those that cost time come before those that change the run.
+
+  Args:
+    parts: into how many parts of the mesh the rows are cut.
+  """
   policies = memory.POLICIES if config.step.remat == 'auto' else memory.POLICIES[
       memory.POLICIES.index(config.step.remat) + 1:]
   rows = config.mix.batch_size // parts
   accumulations = [a for a in (config.step.accumulation_steps * 2**i for i in range(1, 10)) if rows % a == 0]
-  smallest = {'step.remat': 'full'} | ({'step.accumulation_steps': accumulations[-1]} if accumulations else {})
-  found: list[dict[str, object]] = [{'step.remat': p} for p in policies]
+  smallest: dict[str, Any] = {'step.remat': 'full'}
+  if accumulations:
+    smallest['step.accumulation_steps'] = accumulations[-1]
+  found: list[dict[str, Any]] = [{'step.remat': p} for p in policies]
   found += [{'step.accumulation_steps': a} for a in accumulations]
   found += [{'step.remat': 'full', 'step.accumulation_steps': a} for a in accumulations]
+  if config.mix.document_masking and config.step.attention != 'xla':  # slower, but takes nothing by the slot for a run
+    more: tuple[dict[str, Any], ...] = ({}, {'step.remat': 'full'}, smallest)
+    found += [{'step.attention': 'xla'} | m for m in more]
   if config.optimizer.mu_dtype != 'bfloat16':
     found += [{'optimizer.mu_dtype': 'bfloat16'}, {'optimizer.mu_dtype': 'bfloat16'} | smallest]
   if not config.lora.rank:
@@ -150,27 +170,35 @@ def _changed(config: TrainConfig, change: dict[str, object]) -> TrainConfig:
 
 
 def _refusal(config: TrainConfig, topology: Topology, used: int, how: str = 'compiled') -> str:
-  """One line: what it takes, what there is, and the smallest change that fits by the estimate."""
-  setup = described(config, topology)
-  ours = memory.estimate(setup, policy(setup, topology), topology.chip.memory).total
-  used = used or ours
+  """One line: what it takes, what there is, and the smallest change that fits by the estimate.
+
+  Args:
+    used: bytes a device; 0: the compiler found no program and did not say how much it would take.
+  """
+  setup, memory_bytes = described(config, topology), topology.chip.memory
+  ours = _needs(setup, topology)
+  takes = f'{used / _GIB:.1f} GiB' if used else 'more than there is'
+  used = used or max(ours, int(memory_bytes))  # else what was refused could be the advice
   scale = used / ours if how == 'compiled' else 1.0  # the compiler's word where there is one
-  said = (f'{topology}: the step does not fit: {used / _GIB:.1f} GiB a device ({how}), there are '
-          f'{topology.chip.memory / _GIB:.1f} GiB')
+  said = f'{topology}: the step does not fit: {takes} a device ({how}), there are {memory_bytes / _GIB:.1f} GiB'
   for flags, changed in changes(config, batch_parts(setup.mesh)):
     same = changed.optimizer == config.optimizer and changed.lora == config.lora  # and so are all arrays of the state
     smaller = dataclasses.replace(setup, config=changed) if same else described(changed, topology)
-    needs = memory.estimate(smaller, policy(smaller, topology), topology.chip.memory).total
-    if scale * needs <= memory.USABLE * topology.chip.memory:
+    if scale * _needs(smaller, topology) <= memory.USABLE * memory_bytes:
       return f'{said}; the smallest change that would fit, by the estimate: {flags}'
-  times = scale * ours / (memory.USABLE * topology.chip.memory)
+  times = scale * ours / (memory.USABLE * memory_bytes)
   return f'{said}; no setting makes it fit: take about {topology.chips * 2 ** math.ceil(math.log2(times))} chips'
+
+
+def _needs(setup: Setup, topology: Topology) -> int:
+  """Bytes a device by the estimate."""
+  return memory.estimate(setup, policy(setup, topology), topology.chip.memory, topology.chip).total
 
 
 def lines(found: compile_check.Check) -> list[str]:
   """What a person reads."""
   label = {'compiled': 'compiled by the real compiler',
-           'estimate': 'ESTIMATE: arithmetic, not a compilation (no such device here)'}[found.how]
+           'estimate': 'ESTIMATE: arithmetic, not a compilation (these devices are not here)'}[found.how]
   mesh = ' x '.join(f'{axis}={size}' for axis, size in found.mesh.items())
   rows = [f'{found.topology}: slice {found.slice_name}, {found.chips} chips ({label})',
           f'  mesh {mesh}, {found.batch_size} rows a step, remat {found.remat}', '  bytes a device']

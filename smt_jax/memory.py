@@ -1,8 +1,9 @@
 """An estimate of a step's memory, without compiling it: what remat='auto' goes by, and what planning prints.
 
 The state's bytes are exact. The rest counts what must be alive at once: the compute copy of the weights, gathered
-layers, layers being recomputed, and the larger of two moments: the loss, with all activations that the policy keeps,
-and the end of the backward pass, with all gradients. docs/scaling.md holds it against a GPU compiler's own figures.
+layers, and the largest of these moments: the loss, with all activations that the policy keeps; the end of the backward
+pass, with all gradients; and the attention's backward pass of the last layer or of the first, where cuDNN takes memory
+by the slot for packed rows. docs/scaling.md holds it against a GPU compiler's own figures.
 """
 
 import dataclasses
@@ -11,16 +12,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
 
-from smt_jax.chips import chip_of
+from smt_jax import attention_cudnn
+from smt_jax.chips import Chip, chip_of
 from smt_jax.config import ModelConfig
 from smt_jax.loss import chunk_bytes, chunk_count
 from smt_jax.mesh import batch_parts
 from smt_jax.state import Setup
 
 POLICIES = ('none', 'products', 'attention', 'full')
-_RECOMPUTED_AT_ONCE = 6  # layers, where a program without a loop recomputes all: XLA begins early (one compilation)
 USABLE = 0.92  # of a device's memory; the rest is fragmentation and the libraries' own
 
 
@@ -33,6 +33,7 @@ class Estimate:
   gathered: int
   loss: int
   activations: int
+  attention: int
 
   @property
   def total(self) -> int:
@@ -60,8 +61,25 @@ def kept_elements(model: ModelConfig, policy: str, tensor: int = 1, scan: bool =
           'attention': D + heads + 2 * F, 'full': D}[policy]
 
 
-def estimate(setup: Setup, policy: str, available: float) -> Estimate:
-  """The memory of the step of `setup` under a remat policy of `POLICIES`, on devices of `available` bytes."""
+def packed_bytes(setup: Setup, chip: Chip | None) -> int:
+  """What cuDNN's backward pass of packed rows takes beside its operands on one device, 0 where it does not run."""
+  config, model, mesh = setup.config, setup.config.model, setup.mesh
+  dtype = jnp.dtype(config.step.compute_dtype)
+  if (chip is None or chip.platform != 'gpu' or chip.name == 'a100' or not config.mix.document_masking
+      or config.step.attention == 'xla' or dtype.itemsize != 2 or mesh.shape['context'] > 1):
+    return 0  # XLA's attention, or whole rows
+  rows, T = config.mix.batch_size // config.step.accumulation_steps // batch_parts(mesh), config.mix.sequence_length
+  H, K = (n // mesh.shape['tensor'] for n in (model.num_attention_heads, model.num_key_value_heads))
+  row = attention_cudnn.row_bytes(T, H, K, model.head_dim, attention_cudnn.slots(T))
+  return row * attention_cudnn.rows_a_call(rows, row, chip.memory)
+
+
+def estimate(setup: Setup, policy: str, available: float, chip: Chip | None = None) -> Estimate:
+  """The memory of the step of `setup` under a remat policy of `POLICIES`, on devices of `available` bytes.
+
+  Args:
+    chip: what the devices of the mesh stand for; None: what they are.
+  """
   config, model, mesh = setup.config, setup.config.model, setup.mesh
   compute = jnp.dtype(config.step.compute_dtype)
   tensor = mesh.shape['tensor']
@@ -73,12 +91,16 @@ def estimate(setup: Setup, policy: str, available: float) -> Estimate:
   chunk = math.ceil(tokens / chunk_count(tokens, columns, config.step.loss_chunks, chunk_bytes(available)))
   token = tokens * compute.itemsize
   kept = int(kept_elements(model, policy, tensor, config.step.scan_layers) * model.num_hidden_layers * token)
-  again = 0 if policy == 'none' else 1 if policy != 'full' or config.step.scan_layers else _RECOMPUTED_AT_ONCE
+  again = 0 if policy == 'none' else int(kept_elements(model, 'none', tensor) * token)  # of one layer
   gradients = local_bytes(trained, compute)
   accumulates = config.step.accumulation_steps > 1
   accumulated = local_bytes(trained, jnp.float32) if accumulates else 0
   loss = model.hidden_size * columns * (4 + compute.itemsize * (mesh.shape['fsdp'] > 1)) + 8 * chunk * columns
-  at_loss = loss + kept > gradients  # activations go as gradients come
+  head = model.hidden_size * columns * compute.itemsize // mesh.shape['fsdp']  # the first gradient that there is
+  packed = packed_bytes(setup, chip or chip_of(mesh.devices.flat[0].device_kind))
+  first, last = kept + max(loss + again, head + packed), gradients + max(again, packed)
+  at_loss = first > last  # activations go as gradients come
+  in_attention = head + packed > loss + again if at_loss else packed > again  # a layer's feed-forward is gone by then
   cast = not (trained is setup.weights and config.step.param_dtype == compute.name)
   copies = cast + (accumulates and config.step.scan_layers)  # a loop over layers stacks them in every micro-batch
   return Estimate(
@@ -86,8 +108,9 @@ def estimate(setup: Setup, policy: str, available: float) -> Estimate:
       compute_weights=copies * local_bytes(trained, compute, matrices_only=True),
       gradients=accumulated + (0 if at_loss and not accumulates else gradients),
       gathered=int(2 * layer) if mesh.shape['fsdp'] > 1 else 0,
-      loss=loss if at_loss else 0,
-      activations=(kept if at_loss else 0) + int(again * kept_elements(model, 'none', tensor) * token))
+      loss=0 if not at_loss else head if in_attention else loss,
+      activations=(kept if at_loss else 0) + (0 if in_attention else again),
+      attention=packed if in_attention else 0)
 
 
 def remat_policy(setup: Setup) -> str:
@@ -97,25 +120,13 @@ def remat_policy(setup: Setup) -> str:
   """
   if setup.config.step.remat != 'auto':
     return setup.config.step.remat
-  available = device_memory(setup.mesh)
-  if available is None:
-    return 'none'
-  return least_recomputing(setup, available)
+  return 'none' if setup.device_memory is None else least_recomputing(setup, setup.device_memory)
 
 
-def least_recomputing(setup: Setup, available: float) -> str:
-  """The policy that recomputes least and fits into `available` bytes a device; 'full' where none seems to."""
-  return next((p for p in POLICIES if estimate(setup, p, available).total <= USABLE * available), 'full')
+def least_recomputing(setup: Setup, available: float, chip: Chip | None = None) -> str:
+  """The policy that recomputes least and fits into `available` bytes a device; 'full' where none seems to.
 
-
-def device_memory(mesh: Mesh) -> int | None:
-  """Bytes of one device: as the runtime limits it, else as the data sheet says; None for CPUs."""
-  device = mesh.devices.flat[0]
-  if device.platform == 'cpu':
-    return None
-  try:
-    stats = device.memory_stats() or {}
-  except (jax.errors.JaxRuntimeError, AttributeError, NotImplementedError):
-    stats = {}  # a described device
-  chip = chip_of(device.device_kind)
-  return stats.get('bytes_limit') or (int(chip.memory) if chip else None)
+  Args:
+    chip: as for `estimate`.
+  """
+  return next((p for p in POLICIES if estimate(setup, p, available, chip).total <= USABLE * available), 'full')

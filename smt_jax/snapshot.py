@@ -4,6 +4,7 @@ Without it a save holds the steps until everything has gone to the host: 80 GB t
 On its way the copy passes through pinned host memory, which is taken before the first step.
 """
 
+import itertools
 import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -12,6 +13,8 @@ import jax
 import jax.numpy as jnp
 import psutil
 from jax.sharding import SingleDeviceSharding
+
+from smt_jax.distributed import everywhere
 
 _log = logging.getLogger(__name__)
 Tree = Any
@@ -27,12 +30,12 @@ class Snapshots:
     self._free: dict[Any, float] = {}  # by device, before the first copy: later the fullest moment has one in it
 
   def take(self, arrays: Tree) -> Tree | None:
-    """A copy of a tree of arrays, in their shardings; None where a device of this process has no room for it.
+    """A copy of a tree of arrays, in their shardings; None, on every process, where a device has no room for it.
 
     Room is what was left when the device was at its fullest, so that the next step still fits beside the copy: the
     first time must come after a step.
     """
-    if any(needed > self._room(device) for device, needed in _bytes_by_device(arrays).items()):
+    if not everywhere(all(needed <= self._room(device) for device, needed in _bytes_by_device(arrays).items())):
       return None
     try:
       return jax.tree.map(copy_of, arrays)
@@ -62,9 +65,10 @@ def reserve_host(trees: Iterable[Tree], limit: float) -> None:
 
   Pinning while steps run holds up their launches: 13 s for the first save of 28 GB (docs/performance.md, log 23).
   """
-  pinned = [jax.device_put(x, SingleDeviceSharding(x.device, memory_kind='pinned_host'))
-            for tree in trees for x in _first(tree, limit)]
+  pinned: list[jax.Array] = []
   try:
+    for x in itertools.chain.from_iterable(_first(tree, limit) for tree in trees):
+      pinned.append(jax.device_put(x, SingleDeviceSharding(x.device, memory_kind='pinned_host')))
     jax.block_until_ready(pinned)
   except jax.errors.JaxRuntimeError as e:
     if 'RESOURCE_EXHAUSTED' not in str(e):

@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from data_gen.errors import UserError
 from smt_jax import lora, optim
 from smt_jax.config import TrainConfig
+from smt_jax.distributed import device_memory
 from smt_jax.linear import LoraParam
 from smt_jax.mesh import AxisRules, path_name, replicated, shardings
 from smt_jax.model import abstract, param_axes, param_specs
@@ -45,13 +46,19 @@ class TrainState:
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-  """What is fixed over a run and shared by its programs: structure, mesh, optimizer, shapes and shardings."""
+  """What is fixed over a run and shared by its programs: structure, mesh, optimizer, shapes and shardings.
+
+  Attributes:
+    shapes: of jax.ShapeDtypeStruct with shardings.
+    device_memory: bytes of a device, the same on every process as programs depend on it; None: unknown.
+  """
   config: TrainConfig
   mesh: Mesh
   optimizer: optax.GradientTransformation
   graphdef: nnx.GraphDef
-  shapes: TrainState  # of jax.ShapeDtypeStruct with shardings
+  shapes: TrainState
   n_kinds: int
+  device_memory: int | None
 
   @property
   def shardings(self) -> TrainState:
@@ -85,7 +92,7 @@ def make_setup(config: TrainConfig, mesh: Mesh, n_kinds: int, rules: AxisRules |
                     shardings(frozen_axes, frozen, mesh, rules))
   shapes = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, cuts)
   _check_whole(config, mesh, shapes)
-  return Setup(config, mesh, optimizer, graphdef, shapes, n_kinds)
+  return Setup(config, mesh, optimizer, graphdef, shapes, n_kinds, device_memory(mesh))
 
 
 _WHOLE = 4 * 2**30  # bytes of a state that need no cutting

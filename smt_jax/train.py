@@ -270,15 +270,16 @@ class _Run:
 
   def _stop(self, pending: _Pending, values: dict[str, np.ndarray]) -> None:
     """Keeps the state from before a step whose loss or gradient is not finite, and ends the run."""
+    self._save(pending.step - 1, wait=True)  # before anything that may fail on one process: a save waits for all
     names = record_names(pending.record_ids, self.mix.record_id)
-    where = self.place.local / f'not_finite.{pending.step}.{jax.process_index()}.txt'
-    where.write_text('\n'.join(names) + '\n')
-    self._save(pending.step - 1, wait=True)
+    where = self.place.keep(f'not_finite.{pending.step}.{jax.process_index()}.txt', names)
+    with contextlib.suppress(Exception):  # the first process to leave ends the others, which may still be uploading
+      distributed.everywhere(True)
     loss = metrics.loss_row(values, SOURCES)['loss']
     shown = ', '.join(names[:_NAMES]) + (f' and {len(names) - _NAMES} more' if len(names) > _NAMES else '')
     raise UserError(f'step {pending.step}: loss {loss} and gradient norm {values["grad_norm"]} are not both finite; '
-                    f'the checkpoint of step {pending.step - 1} is from before it; records of the step (all in '
-                    f'{where}): {shown}')
+                    f'the checkpoint of step {pending.step - 1} is from before it; records of the step'
+                    f'{f" (all in {where})" if where else ""}: {shown}')
 
   def _save(self, step: int, wait: bool) -> None:
     self._read()
@@ -286,6 +287,7 @@ class _Run:
       if self.log:
         self.log.sync()
       self.place.seal()
+      # rows depend on nothing but the step: grain's own position is made from it (Mix.batches)
       meta = {'tokens': self.tokens, 'total_steps': self.total, 'data': {'step': step}}
       measured, loss = self.held_out_loss or (step, None)
       self.checkpointer.save(step, self.state, meta, loss if measured == step else None)

@@ -6,6 +6,7 @@
   checkpoints/   see checkpoint.py
   metrics.jsonl, timing.jsonl, tensorboard/   see metrics.py
   mix.json       what the run was fed, written at its end
+  not_finite.STEP.PROCESS.txt   the records of a step whose loss was not finite, by each process its own
 
 On gs:// and s3:// all but the checkpoints is written to a local twin and uploaded with every checkpoint (the logs are
 sealed up to it then) and at the end. Checkpoints go to gs:// directly, from every host its part; to s3://, which Orbax
@@ -13,9 +14,11 @@ does not write, from the twin.
 """
 
 import hashlib
+import logging
 import os
 import pathlib
 import shutil
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -32,6 +35,7 @@ FREE = ('log', 'checkpoint', 'mesh', 'mix.prefetch', 'step.attention', 'step.rem
 
 
 INPUTS = ('init', 'tokenizer', 'data', 'replay')  # folders that may be found under another path
+_log = logging.getLogger(__name__)
 
 
 class Workdir:
@@ -84,6 +88,24 @@ class Workdir:
     for step in self._there - here:
       self._mirror.delete_folder(f'checkpoints/{step}', first=checkpoint.COMPLETE)
     self._there = here
+
+  def keep(self, name: str, lines: Iterable[str]) -> str | None:
+    """Writes a text file of this process alone, and uploads it: `seal` does so for process 0 only.
+
+    Raises nothing: whoever ends a run has something worse to say than that this file is missing.
+
+    Returns:
+      Where it lies, None if nowhere; a warning says why it is not where it should be.
+    """
+    path, where = self.local / name, None
+    try:
+      self.local.mkdir(parents=True, exist_ok=True)  # `claim` makes it on the machine of process 0 only
+      path.write_text(''.join(f'{line}\n' for line in lines))
+      where = str(path)
+      return self._mirror.push_file(name) if self._mirror else where
+    except (OSError, UserError) as e:
+      _log.warning('%s: not kept as it should be (%s)', path, e)
+      return where
 
 
 def read_config(workdir: str | os.PathLike[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.ad_checkpoint import checkpoint_name
 
 from smt_jax import attention, attention_cudnn, attention_decode, attention_tpu
 
@@ -78,3 +79,33 @@ def test_where_cudnn_is_used(device, plain, packed):
   assert can(packed=False) == plain and can(packed=True) == packed
   assert not attention_cudnn.available(device, jnp.float32, 128, packed=False)
   assert not attention_cudnn.available(device, jnp.bfloat16, 256, packed=False)
+
+
+@pytest.mark.parametrize('remat', [None, 'attention'])
+def test_groups_of_rows_are_as_good_as_all_at_once(remat):
+  """With the policies of the model, which look for names inside."""
+  rng = np.random.default_rng(0)
+  q, k, v = (jnp.asarray(rng.normal(size=(6, 16, heads, 8)), jnp.float32) for heads in (4, 2, 2))
+  segments = jnp.asarray(np.sort(rng.integers(1, 4, (6, 16)), axis=1), jnp.int32)
+
+  def run(q, k, v, segments):
+    return checkpoint_name(attention.dot_product_attention(q, k, v, segment_ids_BT=segments, impl='xla'), 'attention')
+
+  def results(groups):
+    def loss(q, k, v):
+      return jnp.sum(jnp.sin(attention_cudnn.in_groups(run, groups, q, k, v, segments)))
+
+    if remat:
+      loss = jax.checkpoint(loss, policy=jax.checkpoint_policies.save_only_these_names(remat))
+    return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(q, k, v)
+
+  for ours, wanted in zip(jax.tree.leaves(results(3)), jax.tree.leaves(results(1))):
+    np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('rows, memory, expected', [
+    (16, 144e9, 8), (5, 144e9, 5), (12, 144e9, 6), (4, 81e9, 4), (16, 0, 16), (7, 81e9, 1), (1, 1e9, 1)])
+def test_rows_that_go_through_cudnn_at_a_time(rows, memory, expected):
+  """2.1 GB a row of 2,048 tokens with the heads of 8B, an eighth of the memory for all."""
+  row = attention_cudnn.row_bytes(2048, 32, 8, 128, attention_cudnn.slots(2048))
+  assert row == 2**31 and attention_cudnn.rows_a_call(rows, row, memory) == expected

@@ -1,5 +1,6 @@
 """Checkpoints: whole or unused, restored bit for bit and under other meshes."""
 
+import errno
 import gc
 import json
 import pathlib
@@ -164,6 +165,16 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(damage, tmp_pa
   assert checkpointer.restore(setup.shapes)[1]['step'] == 2
 
 
+def test_a_step_is_damaged_twice(tmp_path, setup, state):
+  checkpointer = save(tmp_path, state, {1: None, 2: None})
+  for aside in (['2.damaged'], ['2.damaged', '2.damaged.2']):
+    flip_bits(tmp_path / 'checkpoints' / '2' / 'params')
+    assert checkpointer.restore(setup.shapes)[1]['step'] == 1
+    assert sorted(p.name for p in (tmp_path / 'checkpoints').glob('*.damaged*')) == aside
+    checkpointer.save(2, at(state, 2), {})
+    checkpointer.wait()
+
+
 def test_no_usable_checkpoint_is_an_error_not_a_fresh_start(tmp_path, setup, state):
   checkpointer = save(tmp_path, state, {1: None})
   flip_bits(tmp_path / 'checkpoints' / '1' / 'params')
@@ -174,7 +185,8 @@ def test_no_usable_checkpoint_is_an_error_not_a_fresh_start(tmp_path, setup, sta
 
 @pytest.mark.parametrize('error', [
     jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory'), PermissionError('no'), MemoryError(),
-    ValueError('UNAVAILABLE: the store does not answer')])
+    ValueError('UNAVAILABLE: the store does not answer'), TimeoutError('no answer'), OSError(errno.ESTALE, 'stale'),
+    ValueError("UNKNOWN: Error reading file: Stale file handle [os_error_code='116']")])
 def test_what_may_pass_condemns_no_checkpoint(error, tmp_path, setup, state, monkeypatch):
   checkpointer = save(tmp_path, state, {1: None})
   with monkeypatch.context() as patch:
@@ -225,8 +237,12 @@ def test_the_last_and_the_best_are_kept(tmp_path, state):
 ])
 def test_another_model_is_named_by_its_first_tensor(model, message, tmp_path, state):
   save(tmp_path, state, {1: None})
+  other = make(model=model)
   with pytest.raises(UserError, match=message):
-    checkpoint.restore_params(tmp_path, 1, make(model=model).shapes.params)
+    checkpoint.restore_params(tmp_path, 1, other.shapes.params)
+  with pytest.raises(UserError, match='tensor "'):
+    checkpoint.Checkpointer(tmp_path, CheckpointConfig()).restore(other.shapes)
+  assert checkpoint.steps(tmp_path) == [1]  # it is not damaged
 
 
 def test_a_step_that_is_not_there(tmp_path, setup, state):

@@ -7,6 +7,8 @@ import subprocess
 import pytest
 import yaml
 
+from smt_jax import preemption
+
 LAUNCH = pathlib.Path(__file__).parent.parent / 'launch'
 SCRIPTS = sorted([*LAUNCH.glob('*.sh'), *LAUNCH.glob('*.sbatch')])
 
@@ -21,6 +23,10 @@ def run(script: str, *arguments: str, tools: pathlib.Path, **env: str) -> subpro
                         env=os.environ | {'PATH': f'{tools}:{os.environ["PATH"]}'} | env)
 
 
+def gke() -> list[dict]:
+  return list(yaml.safe_load_all((LAUNCH / 'gke_job.yaml').read_text()))
+
+
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda p: p.name)
 def test_scripts_are_valid_shell(script):
   done = subprocess.run(['bash', '-n', str(script)], capture_output=True, text=True, check=False)
@@ -28,8 +34,26 @@ def test_scripts_are_valid_shell(script):
 
 
 def test_the_gke_job_starts_training_on_every_host():
-  job, = (d for d in yaml.safe_load_all((LAUNCH / 'gke_job.yaml').read_text()) if d['kind'] in ('Job', 'JobSet'))
-  assert 'launch.train' in str(job)
+  job, = (d for d in gke() if d['kind'] == 'Job')
+  pods = job['spec']['template']['spec']
+  train, = pods['containers']
+  assert train['command'] == ['python', '-m', 'launch.train']
+  assert job['spec']['completionMode'] == 'Indexed'
+  assert job['spec']['completions'] == job['spec']['parallelism'] > 1
+  assert pods['subdomain'] in {d['metadata']['name'] for d in gke() if d['kind'] == 'Service'}
+
+
+def test_a_gke_pod_is_started_again_when_it_was_stopped_and_has_the_time_to_save():
+  """Ignore: not counted against backoffLimit, which at 0 makes every other failure the job's."""
+  job, = (d for d in gke() if d['kind'] == 'Job')
+  pods = job['spec']['template']['spec']
+  assert job['spec']['backoffLimit'] == 0 and pods['restartPolicy'] == 'Never'  # a policy of failures asks for Never
+  rules = job['spec']['podFailurePolicy']['rules']
+  assert {r['action'] for r in rules} == {'Ignore'}
+  code, = (r['onExitCodes'] for r in rules if 'onExitCodes' in r)
+  assert (code['operator'], code['values']) == ('In', [preemption.RESTART_CODE])
+  assert code['containerName'] in {c['name'] for c in pods['containers']}
+  assert pods['terminationGracePeriodSeconds'] >= 300
 
 
 def test_a_pod_is_started_again_after_a_signal_and_told_that_it_is_one(tmp_path):

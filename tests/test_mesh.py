@@ -4,6 +4,7 @@ import types
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
 from jax.sharding import AxisType
@@ -11,8 +12,9 @@ from jax.sharding import PartitionSpec as P
 from train_fixtures import tiny_model
 
 from data_gen.errors import UserError
+from smt_jax.chips import CHIPS
 from smt_jax.config import MeshConfig
-from smt_jax.distributed import initialize, row_share, slurm_devices
+from smt_jax.distributed import device_memory, initialize, row_share, slurm_devices
 from smt_jax.mesh import AxisRules, batch_parts, constrain, make_mesh, mesh_sizes, path_name, shardings, use_rules
 from smt_jax.model import abstract, param_axes
 
@@ -138,3 +140,11 @@ def test_a_half_set_environment(environment, message):
 
 def test_a_single_process_joins_nobody():
   assert initialize({'SLURM_NTASKS': '1', 'TPU_WORKER_HOSTNAMES': 'one'}) is False
+
+
+def test_memory_of_devices_that_are_not_here_is_the_data_sheets():
+  def mesh(platform, kind):
+    return types.SimpleNamespace(devices=np.array([types.SimpleNamespace(platform=platform, device_kind=kind)]))
+  assert device_memory(mesh('gpu', 'NVIDIA H200')) == int(CHIPS['h200'].memory)
+  assert device_memory(mesh('gpu', 'NVIDIA Unheard')) is None
+  assert device_memory(make_mesh(MeshConfig())) is None

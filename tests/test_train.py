@@ -335,16 +335,30 @@ def test_a_disk_that_fills_up_during_a_save(straight, config, cache, tmp_path):
   assert (out / 'metrics.jsonl').read_bytes() == (straight[0] / 'metrics.jsonl').read_bytes()
 
 
+def wait_for_text(process: subprocess.Popen, text: str) -> None:
+  for line in process.stderr:
+    if text in line:
+      return
+
+
 @pytest.mark.slow
 def test_killed_at_twenty_random_moments(straight, config, cache, tmp_path):
+  """While it starts, restores, compiles, steps, saves and ends; nearly all of them must find it running."""
   out, rng = tmp_path / 'run', random.Random(0)
-  kills = 0
-  while kills < 20:
+  hit, starting = 0, 0.0
+  for kill in range(20):
+    begun = time.monotonic()
     process = start(saving_often(config), out, cache)
-    wait_for_lines(process, out, kills * STEPS // 20)
-    time.sleep(rng.random() * 0.3)
+    if kill % 5 == 2:
+      time.sleep(rng.uniform(0.6, 1.4) * starting)
+    else:
+      wait_for_text(process, 'training from step')
+      starting = time.monotonic() - begun
+      wait_for_lines(process, out, kill * STEPS // 19)
+      time.sleep(rng.random() * 0.3)
+    hit += process.poll() is None
     process.kill()
-    kills += 1
-    process.wait()
+    process.communicate()
+  assert hit >= 18
   assert start(saving_often(config), out, cache).wait() == 0
   assert (out / 'metrics.jsonl').read_bytes() == (straight[0] / 'metrics.jsonl').read_bytes()

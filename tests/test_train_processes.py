@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ from smt_jax import checkpoint, preemption
 from smt_jax.config import to_dict
 
 ROOT = pathlib.Path(__file__).parent.parent
+RUN = '\nimport runpy; runpy.run_module("launch.train", run_name="__main__", alter_sys=True)'
 pytestmark = pytest.mark.slow
 
 
@@ -25,7 +27,8 @@ def corpus(tmp_path_factory):
   return make_corpus(tmp_path_factory.mktemp('corpus'))
 
 
-def start(config, out: pathlib.Path, processes: int, devices_each: int) -> list[subprocess.Popen]:
+def start(config, out: pathlib.Path, processes: int, devices_each: int, before: str = '') -> list[subprocess.Popen]:
+  """Starts launch.train in so many processes, each of which runs the Python of `before` first."""
   path = out.parent / f'{out.name}.json'
   path.write_text(json.dumps(to_dict(config)))
   with socket.socket() as s:
@@ -39,7 +42,7 @@ def start(config, out: pathlib.Path, processes: int, devices_each: int) -> list[
       env |= {'COORDINATOR_ADDRESS': f'localhost:{port}', 'NUM_PROCESSES': str(processes), 'PROCESS_ID': str(i)}
     with open(out.parent / f'{out.name}.{i}.log', 'a') as log:
       running.append(subprocess.Popen(
-          [sys.executable, '-m', 'launch.train', f'--config={path}', f'--workdir={out}', '--compilation_cache='],
+          [sys.executable, '-c', before + RUN, f'--config={path}', f'--workdir={out}', '--compilation_cache='],
           cwd=ROOT, env=env, stdout=log, stderr=log))
   return running
 
@@ -114,9 +117,20 @@ def test_a_signal_before_a_time_limit_saves_and_stops_all(corpus, tmp_path):
   assert 3 <= checkpoint.latest_step(out) < 16
 
 
+SLOW_RENAME = """
+import os, time
+rename = os.rename
+def slowly(source, target, **how):
+  time.sleep('.damaged' in str(target))
+  rename(source, target, **how)
+os.rename = slowly
+"""
+
+
 def test_all_processes_leave_a_damaged_checkpoint(one, corpus, tmp_path):
+  """Its step is saved again, by all, though the first of them is slow to set the damaged one aside."""
   out = tmp_path / 'run'
-  config = tiny_config(corpus, **{'checkpoint.every_steps': 2, 'checkpoint.asynchronous': True})
+  config = tiny_config(corpus, **{'checkpoint.every_steps': 1, 'checkpoint.asynchronous': True})
   running = start(config, out, 2, 2)
   wait_for_step(running, out, 7)
   running[0].send_signal(signal.SIGTERM)
@@ -124,9 +138,60 @@ def test_all_processes_leave_a_damaged_checkpoint(one, corpus, tmp_path):
   newest = checkpoint.latest_step(out)
   for path in (out / 'checkpoints' / str(newest) / 'params').rglob('d/*'):
     path.write_bytes(b'short')
-  assert finish(start(config, out, 2, 2)) == [0, 0]
+  assert finish(start(config, out, 2, 2, SLOW_RENAME)) == [0, 0]
   assert (out / 'checkpoints' / f'{newest}.damaged').exists()
   np.testing.assert_allclose([r['loss'] for r in lines(out)], [r['loss'] for r in one], rtol=1e-5)
+
+
+NO_MEMORY = """
+import os
+from smt_jax import metrics
+if os.environ['PROCESS_ID'] == '1':
+  step, calls = metrics.Clock.step, []
+  def fails(*arguments):
+    calls.append(1)
+    if len(calls) == 3:
+      import jax
+      raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte')
+    return step(*arguments)
+  metrics.Clock.step = fails
+"""
+
+
+@pytest.mark.parametrize('failure', ['no memory on one device', 'a damaged shard'])
+def test_a_failure_of_one_process_ends_all(failure, corpus, tmp_path):
+  """The others wait for it in the middle of a step."""
+  copy, before, said = shutil.copytree(corpus, tmp_path / 'corpus'), NO_MEMORY, 'device memory does not suffice'
+  if failure == 'a damaged shard':
+    (shard,) = (copy / 'data/document/1.0.0').glob('document-train*')
+    content = bytearray(shard.read_bytes())
+    for i in range(2000, 6000):  # the rows are in the first 8 kB
+      content[i] ^= 0x55
+    shard.write_bytes(content)
+    before, said = '', f'{shard}: row'
+  running = start(tiny_config(copy), tmp_path / 'run', 2, 1, before)
+  while all(p.poll() is None for p in running):
+    time.sleep(0.1)
+  ended = time.monotonic()
+  assert not {0, preemption.RESTART_CODE} & set(finish(running, timeout=120)) and time.monotonic() - ended < 60
+  assert any(said in (tmp_path / f'run.{i}.log').read_text() for i in range(2))
+
+
+def test_processes_agree_on_the_least_memory(tmp_path):
+  script = """
+import os
+from smt_jax import distributed
+distributed.initialize()
+print(distributed.least(10 + int(os.environ['PROCESS_ID'])), distributed.agree(os.environ['PROCESS_ID'] == '1'))
+"""
+  with socket.socket() as s:
+    s.bind(('localhost', 0))
+    port = s.getsockname()[1]
+  running = [subprocess.Popen(
+      [sys.executable, '-c', script], cwd=ROOT, text=True, stdout=subprocess.PIPE,
+      env=os.environ | {'JAX_PLATFORMS': 'cpu', 'COORDINATOR_ADDRESS': f'localhost:{port}', 'NUM_PROCESSES': '2',
+                        'PROCESS_ID': str(i)}) for i in range(2)]
+  assert [p.communicate(timeout=120)[0].splitlines()[-1] for p in running] == ['10 False'] * 2
 
 
 def test_a_sequence_cut_over_two_processes(one, corpus, tmp_path):

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from data_gen.errors import UserError
-from smt_jax import chips, metrics, xla_flags
+from smt_jax import chips, memory, metrics, xla_flags
 from smt_jax.benchmarks import common, trace
 from smt_jax.config import DataConfig, MeshConfig, ModelConfig, OptimizerConfig, StepConfig, TrainConfig
 from smt_jax.data.layout import SOURCES
@@ -123,7 +123,7 @@ def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: i
   Raises:
     UserError: the loss is not finite.
   """
-  mesh = make_mesh(config.mesh)
+  mesh, peak = make_mesh(config.mesh), metrics.memory_bytes()
   setup = make_setup(config, mesh, len(SOURCES))
   T = config.mix.sequence_length
   host = random_rows(config.model, config.mix.batch_size, T, variant.packed)
@@ -145,7 +145,8 @@ def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: i
   row |= {'who': 'smt-jax', 'state': variant.name, 'rows': config.mix.batch_size, 'sequence': T,
           'mfu': metrics.mfu(row['per_second'] * jax.device_count(), config.model, T),
           'ms': 1000 * statistics.median(seconds), 'compile_seconds': round(compile_seconds, 1),
-          'memory_gb': metrics.memory_bytes() / 1e9, 'remat': config.step.remat,
+          'memory_gb': metrics.memory_bytes() / 1e9 if metrics.memory_bytes() > peak else None,  # not another variant's
+          'remat': memory.remat_policy(setup),
           'program_gb': (sizes.argument_size_in_bytes + sizes.temp_size_in_bytes) / 1e9 if sizes else None,
           'loss': float(values['loss_sum'].sum() / values['loss_tokens'].sum())}
   if devices:
