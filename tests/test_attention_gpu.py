@@ -64,6 +64,14 @@ def test_packed_rows(hopper, T, N, H, K, runs):
   check(attend, *inputs(T=T, N=N, H=H, K=K), ids)
 
 
+def test_packed_rows_in_groups(hopper, monkeypatch):
+  """As rows of a large batch go; four rows, two at a time."""
+  monkeypatch.setattr(attention_cudnn, 'rows_a_call', lambda rows, *_: rows // 2)
+  ids = segments(4, 512, 5)
+  attend = jax.jit(functools.partial(attention.dot_product_attention, segment_ids_BT=ids, impl='cudnn'))
+  check(attend, *inputs(B=4), ids)
+
+
 def test_more_documents_than_slots_are_masked_too(hopper):
   ids = segments(2, 256, 200)
   assert not attention_cudnn.find_runs(ids, 2 * 4).fit  # 4 slots a row for 256 tokens
