@@ -14,7 +14,6 @@ What a kernel cannot mask it is not given: no row ever reaches a kernel that wou
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +21,7 @@ from jax.sharding import PartitionSpec as P
 
 from data_gen.errors import UserError
 from smt_jax import attention_cudnn, attention_decode, attention_tpu
-from smt_jax.mesh import AxisRules, active_mesh
+from smt_jax.mesh import AxisRules, active_mesh, device
 
 IMPLEMENTATIONS = ('auto', 'xla', 'cudnn', 'pallas')
 _SCORE_BYTES = 256 * 2**20  # the XLA path computes its float32 scores in blocks of queries no larger than this
@@ -64,7 +63,7 @@ def dot_product_attention(
   if impl in ('cudnn', 'pallas') and impl != kernel:
     what = 'an explicit mask' if not whole else 'plain rows' if segment_ids_BT is None else 'packed documents'
     raise UserError(f"attention={impl!r} cannot do {what} with {q_BTHN.dtype} heads of {q_BTHN.shape[3]} on "
-                    f"{_device().device_kind}; use attention='auto' or 'xla'")
+                    f"{device().device_kind}; use attention='auto' or 'xla'")
   if impl == 'xla' or kernel == 'xla':
     return _xla(q_BTHN, k_BSKN, v_BSKN, segment_ids_BT, mask_BTS, causal)
   return _on_devices(kernel, q_BTHN, k_BSKN, v_BSKN, segment_ids_BT)
@@ -72,14 +71,14 @@ def dot_product_attention(
 
 def reads_cache_fused(dtype: jnp.dtype, head_dim: int, impl: str = 'auto') -> bool:
   """Whether `cached_attention` has a fused kernel here, which wants keys as [B, K, S, N] like values."""
-  device = _device()
-  return {'auto': _cache_by_cudnn(dtype, head_dim) or attention_decode.available(device, dtype, head_dim),
+  pallas = attention_decode.available(device(), dtype, head_dim)
+  return {'auto': _cache_by_cudnn(dtype, head_dim) or pallas,
           'cudnn': _cache_by_cudnn(dtype, head_dim),
-          'pallas': attention_decode.available(device, dtype, head_dim)}.get(impl, False)
+          'pallas': pallas}.get(impl, False)
 
 
 def _cache_by_cudnn(dtype: jnp.dtype, head_dim: int) -> bool:
-  return attention_cudnn.available(_device(), dtype, head_dim, packed=True)
+  return attention_cudnn.available(device(), dtype, head_dim, packed=True)
 
 
 def cached_attention(q_BKGN: jax.Array, keys: jax.Array, values_BKSN: jax.Array, length_B: jax.Array,
@@ -94,7 +93,7 @@ def cached_attention(q_BKGN: jax.Array, keys: jax.Array, values_BKSN: jax.Array,
   kernel = None
   if fused and impl != 'pallas' and _cache_by_cudnn(values_BKSN.dtype, N):
     kernel = attention_cudnn.decode
-  elif fused and attention_decode.available(_device(), values_BKSN.dtype, N, S):
+  elif fused and attention_decode.available(device(), values_BKSN.dtype, N, S):
     kernel = attention_decode.decode
   if kernel:
     rules = AxisRules()
@@ -109,21 +108,15 @@ def cached_attention(q_BKGN: jax.Array, keys: jax.Array, values_BKSN: jax.Array,
   return jnp.einsum('bkgs,bksn->bkgn', weights_BKGS.astype(values_BKSN.dtype), values_BKSN)
 
 
-def _device() -> Any:
-  """A device of the kind that the traced program is for."""
-  mesh = active_mesh()
-  return mesh.devices.flat[0] if mesh else jax.local_devices()[0]
-
-
 def _kernel(q_BTHN: jax.Array, packed: bool) -> str:
   """The fastest implementation that is correct for causal rows of a platform."""
-  mesh, device = active_mesh(), _device()
+  mesh = active_mesh()
   T, N = q_BTHN.shape[1], q_BTHN.shape[3]
   if mesh and mesh.shape['context'] > 1:  # both kernels want whole rows
     return 'xla'
-  if attention_cudnn.available(device, q_BTHN.dtype, N, packed):
+  if attention_cudnn.available(device(), q_BTHN.dtype, N, packed):
     return 'cudnn'
-  return 'pallas' if device.platform == 'tpu' and attention_tpu.available(N, T) else 'xla'
+  return 'pallas' if device().platform == 'tpu' and attention_tpu.available(N, T) else 'xla'
 
 
 def _on_devices(kernel: str, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT) -> jax.Array:

@@ -121,7 +121,11 @@ def row_bytes(T: int, H: int, K: int, N: int, slots_a_row: int) -> int:
 
 
 def rows_a_call(rows: int, bytes_a_row: int, memory: float) -> int:
-  """Rows that go through the kernel at a time: the most that divide `rows` and leave memory to others; 0: all."""
+  """Rows that go through the kernel at a time: as many as divide `rows` and leave memory to others.
+
+  Args:
+    memory: bytes of the device; 0: unknown, all rows go at once.
+  """
   fit = [n for n in range(1, rows + 1) if rows % n == 0 and (not memory or n * bytes_a_row <= _SHARE * memory)]
   return max(fit, default=1)
 

@@ -1,10 +1,10 @@
 """Checkpoints: Orbax around weights, optimizer state and what a run needs to go on exactly.
 
 `WORKDIR/checkpoints/STEP/` holds the items `params` and `opt_state` (flat: one array a tensor, under its dotted name)
-and `meta` (JSON: step, tokens, data position, ... and a fingerprint of every array). With LoRA `params` are the weights
-with the adapters added in, so that readers need not know of them, and the item `adapters` is what training goes on
-from. A checkpoint appears under its step only when it is complete; one that was damaged later is caught by its
-fingerprints on restoring.
+and `meta` (JSON: step, on which alone the rows to come depend, tokens, ... and a fingerprint of every array). With LoRA
+`params` are the weights with the adapters added in, so that readers need not know of them, and the item `adapters` is
+what training goes on from. A checkpoint appears under its step only when it is complete; one that was damaged later is
+caught by its fingerprints on restoring.
 """
 
 import concurrent.futures
@@ -234,7 +234,7 @@ class Checkpointer:
     if jax.process_index() == 0:
       before = len(_names(where.parent, f'{where.name}.damaged*'))
       where.rename(where.with_name(f'{where.name}.damaged' + (f'.{before + 1}' if before else '')))
-    _log.warning('checkpoint %s is damaged and set aside as %s.damaged: %s', where, where, reason)
+    _log.warning('checkpoint %s is damaged and set aside: %s', where, reason)
     distributed.everywhere(True)  # it is gone before anybody looks what is left
     self._manager.reload()
 
@@ -328,7 +328,7 @@ def _verify(items: dict[str, dict[str, jax.Array]], meta: dict[str, Any]) -> Non
 
 # An unreadable place on a disk (EIO) counts as damage; a network disk that is stale or silent may be back.
 _MAY_PASS = ('RESOURCE_EXHAUSTED', 'PERMISSION_DENIED', 'UNAUTHENTICATED', 'UNAVAILABLE', 'DEADLINE_EXCEEDED',
-             *(f"os_error_code='{int(code)}'" for code in (errno.ESTALE, errno.ETIMEDOUT)))
+             *(f"os_error_code='{code}'" for code in (errno.ESTALE, errno.ETIMEDOUT)))
 
 
 def _may_pass(e: Exception) -> bool:

@@ -287,8 +287,7 @@ class _Run:
       if self.log:
         self.log.sync()
       self.place.seal()
-      # rows depend on nothing but the step: grain's own position is made from it (Mix.batches)
-      meta = {'tokens': self.tokens, 'total_steps': self.total, 'data': {'step': step}}
+      meta = {'tokens': self.tokens, 'total_steps': self.total}  # grain's position is made from the step (Mix.batches)
       measured, loss = self.held_out_loss or (step, None)
       self.checkpointer.save(step, self.state, meta, loss if measured == step else None)
       if wait or self.place.waits:

@@ -247,21 +247,14 @@ def test_slow_answers_share_one_clock(seconds, opens, monkeypatch):
     assert time.monotonic() - began < seconds + 0.3
 
 
-def test_credentials_that_are_not_there(monkeypatch):
+@pytest.mark.parametrize('asked, error, message', [
+    ('filesystem', FileNotFoundError('/absent.json'), r'^gs://bucket/x: no access \(/absent.json\)$'),
+    ('get_filesystem_class', ImportError('gcsfs'), r"gs:// needs the package gcsfs: pip install 'smt-jax\[cloud\]'")])
+def test_credentials_or_a_library_that_are_not_there(asked, error, message, monkeypatch):
   import fsspec
 
   def missing(*args, **kwargs):
-    raise FileNotFoundError('/absent.json')
-  monkeypatch.setattr(fsspec, 'filesystem', missing)
-  with pytest.raises(UserError, match=r'^gs://bucket/x: no access \(/absent.json\)$'):
-    storage.local('gs://bucket/x')
-
-
-def test_a_library_that_is_missing(monkeypatch):
-  import fsspec
-
-  def missing(*args, **kwargs):
-    raise ImportError('gcsfs')
-  monkeypatch.setattr(fsspec, 'get_filesystem_class', missing)
-  with pytest.raises(UserError, match=r"gs:// needs the package gcsfs: pip install 'smt-jax\[cloud\]'"):
+    raise error
+  monkeypatch.setattr(fsspec, asked, missing)
+  with pytest.raises(UserError, match=message):
     storage.local('gs://bucket/x')

@@ -83,7 +83,7 @@ def test_a_loss_that_is_not_finite_on_two_hosts(stores, corpus, tmp_path):
   assert 'Traceback' not in said[0] + said[1]
   step = int(re.search(r'error: step (\d+): loss .* are not both finite; the checkpoint', said[0])[1])
   assert step > 1 and checkpoint.steps(url) == [step - 1]
-  assert checkpoint.read_meta(url, step - 1)['data'] == {'step': step - 1}
+  assert checkpoint.read_meta(url, step - 1)['step'] == step - 1
   assert len(get(f'{url}/metrics.jsonl').splitlines()) == step - 1
   records = []
   for i in range(2):
