@@ -7,8 +7,8 @@
 5e-6, cosine to 0 and 5% warm-up are EntiGraph's (arXiv 2409.07431): every value that the paper states equals theirs.
 
 Variants name the student and with it the memory that the state takes (float32 weights and second moment, bfloat16 first
-moment: 10 bytes a parameter, and 4 more while a step runs). `llama8b` needs one GPU of 141 GB (by an estimate: 121 of
-134 GiB) or four of 80 GB; `large_batch` is the same run in 128 rows a step, for pods, with the learning rate scaled by
+moment: 10 bytes a parameter, and 4 more while a step runs). `llama8b` needs one GPU of 141 GB (compiled: 122 of 134
+GiB) or four of 80 GB; `large_batch` is the same run in 128 rows a step, for pods, with the learning rate scaled by
 the square root.
 """
 

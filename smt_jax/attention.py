@@ -35,6 +35,7 @@ def dot_product_attention(
     v_BSKN: jax.Array,
     *,
     segment_ids_BT: jax.Array | None = None,
+    most_runs: int | None = None,
     mask_BTS: jax.Array | None = None,
     causal: bool = True,
     impl: str = 'auto',
@@ -49,6 +50,8 @@ def dot_product_attention(
     v_BSKN: values.
     segment_ids_BT: int, packed segments, each one stretch of its row; a token sees only its own segment. 0 is
       padding, which sees only padding.
+    most_runs: the most segments, padding among them, that any row will have; None: not known. cuDNN takes less memory
+      and compiles sooner with it, and is wrong where a row has more.
     mask_BTS: bool, further restricts what is seen (True: seen). Always the XLA path.
     causal: a query sees no later key (by index).
     impl: 'auto' (the fastest that is correct here), 'xla', 'cudnn' (NVIDIA GPUs) or 'pallas' (splash attention, TPUs).
@@ -66,7 +69,7 @@ def dot_product_attention(
                     f"{device().device_kind}; use attention='auto' or 'xla'")
   if impl == 'xla' or kernel == 'xla':
     return _xla(q_BTHN, k_BSKN, v_BSKN, segment_ids_BT, mask_BTS, causal)
-  return _on_devices(kernel, q_BTHN, k_BSKN, v_BSKN, segment_ids_BT)
+  return _on_devices(kernel, q_BTHN, k_BSKN, v_BSKN, segment_ids_BT, most_runs)
 
 
 def reads_cache_fused(dtype: jnp.dtype, head_dim: int, impl: str = 'auto') -> bool:
@@ -119,14 +122,14 @@ def _kernel(q_BTHN: jax.Array, packed: bool) -> str:
   return 'pallas' if device().platform == 'tpu' and attention_tpu.available(N, T) else 'xla'
 
 
-def _on_devices(kernel: str, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT) -> jax.Array:
+def _on_devices(kernel: str, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT, most_runs) -> jax.Array:
   """A kernel on every device's own rows and heads."""
   if kernel == 'pallas':
     run = attention_tpu.causal
   elif segment_ids_BT is None:
     run = attention_cudnn.causal
   else:
-    run = functools.partial(attention_cudnn.packed, fallback=_segments_by_xla)
+    run = functools.partial(attention_cudnn.packed, fallback=_segments_by_xla, most_runs=most_runs)
   rules = AxisRules()
   heads = rules.spec(('batch', None, 'heads', None))
   if segment_ids_BT is None:

@@ -6,8 +6,8 @@ R slots for runs.
 A run is a maximal stretch of tokens of one segment (padding is a segment too). cuDNN takes every run as a sequence of
 its own, given where it begins and how long it is; what lies between documents is never multiplied. The number of slots
 is fixed when compiling, and each costs time and memory whether used or not: in the backward pass so much that the rows
-of a large batch go in groups. A batch with more runs goes through XLA attention inside the same program: slower, as
-correct.
+of a large batch go in groups. Where the data may have more runs than that, a batch that does goes through XLA attention
+inside the same program: slower, as correct, and minutes more to compile, so callers say what their data have.
 
 `jax.nn.dot_product_attention` has no argument for this (jax 0.10 to 0.12) and up to 0.11.0 JAX's own conversion of
 offsets is wrong with fewer key heads than query heads (jax-ml/jax pull request 39521), so the primitives are bound
@@ -89,24 +89,24 @@ _causal.defvjp(_causal_forward, _causal_backward)
 
 
 def packed(q_BTHN: jax.Array, k_BTKN: jax.Array, v_BTKN: jax.Array, segment_ids_BT: jax.Array, fallback: Any,
-           slots_a_row: int = 0) -> jax.Array:
+           most_runs: int | None = None) -> jax.Array:
   """Causal attention inside the segments of packed rows, [B, T, H, N].
 
   Args:
     fallback: function of (q, k, v, segment ids) for batches with more runs than there are slots.
-    slots_a_row: runs for which a row has slots, on average over the batch; 0: by `TOKENS_A_RUN`.
+    most_runs: the runs of the fullest row that will ever come; None: not known. Rows with more come out wrong.
   """
   (B, T, H, N), K = q_BTHN.shape, k_BTKN.shape[2]
-  slots_a_row = slots_a_row or slots(T)
-  chip = chip_of(device().device_kind)
-  rows = rows_a_call(B, row_bytes(T, H, K, N, slots_a_row), chip.memory if chip else 0)
-  run = functools.partial(_packed, fallback, rows * slots_a_row)
+  chip, a_row = chip_of(device().device_kind), slots(T, most_runs)
+  rows = rows_a_call(B, row_bytes(T, H, K, N, a_row), chip.memory if chip else 0)
+  never = most_runs is not None and most_runs <= a_row
+  run = functools.partial(_packed, None if never else fallback, rows * a_row)
   return in_groups(run, B // rows, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT)
 
 
-def slots(T: int) -> int:
-  """Runs for which a row of T tokens has slots, unless that is said otherwise."""
-  return max(2, T // TOKENS_A_RUN)
+def slots(T: int, most_runs: int | None = None) -> int:
+  """Runs for which a row of T tokens has slots, on average over a call's rows; `most_runs` as for `packed`."""
+  return min(max(2, T // TOKENS_A_RUN), most_runs or T)
 
 
 def row_bytes(T: int, H: int, K: int, N: int, slots_a_row: int) -> int:
@@ -131,12 +131,15 @@ def rows_a_call(rows: int, bytes_a_row: int, memory: float) -> int:
 
 
 def in_groups(run: Callable[..., jax.Array], groups: int, *arrays: jax.Array) -> jax.Array:
-  """`run` on equal parts of the arrays' first axis, one after the other."""
+  """`run` on equal parts of the arrays' first axis, one after the other, also in the backward pass."""
   if groups == 1:
     return run(*arrays)
-  parts = tuple(x.reshape(groups, -1, *x.shape[1:]) for x in arrays)
-  out = jax.lax.map(lambda part: run(*part), parts)
-  return out.reshape(-1, *out.shape[2:])
+  parts = list(zip(*(jnp.split(x, groups) for x in arrays), strict=True))
+  outs = [run(*parts[0])]
+  for part in parts[1:]:
+    part, outs[-1] = jax.lax.optimization_barrier((part, outs[-1]))
+    outs.append(run(*part))
+  return jnp.concatenate(outs)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
@@ -157,7 +160,7 @@ def _packed_forward(fallback, slots, q_BTHN, k_BTKN, v_BTKN, segment_ids_BT):
     return fallback(q, k, v, segment_ids_BT), jnp.zeros((H, B * T), jnp.float32)
 
   out_BTHN, stats_HX = (checkpoint_name(x, 'attention')
-                        for x in jax.lax.cond(runs.fit, fast, slow, q_BTHN, k_BTKN, v_BTKN))
+                        for x in _either(fallback, runs, fast, slow, q_BTHN, k_BTKN, v_BTKN))
   return out_BTHN, (q_BTHN, k_BTKN, v_BTKN, segment_ids_BT, out_BTHN, stats_HX)
 
 
@@ -175,8 +178,12 @@ def _packed_backward(fallback, slots, kept, d_out_BTHN):
     del out, stats_HX
     return jax.vjp(lambda *qkv: fallback(*qkv, segment_ids_BT), q, k, v)[1](d_out)
 
-  d_qkv = jax.lax.cond(runs.fit, fast, slow, q_BTHN, k_BTKN, v_BTKN, out_BTHN, stats_HX, d_out_BTHN)
+  d_qkv = _either(fallback, runs, fast, slow, q_BTHN, k_BTKN, v_BTKN, out_BTHN, stats_HX, d_out_BTHN)
   return *d_qkv, None
+
+
+def _either(fallback: Any, runs: Runs, fast: Callable[..., Any], slow: Callable[..., Any], *arrays: jax.Array) -> Any:
+  return fast(*arrays) if fallback is None else jax.lax.cond(runs.fit, fast, slow, *arrays)
 
 
 _packed.defvjp(_packed_forward, _packed_backward)

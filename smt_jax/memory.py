@@ -70,7 +70,7 @@ def packed_bytes(setup: Setup, chip: Chip | None) -> int:
     return 0  # XLA's attention, or whole rows
   rows, T = config.mix.batch_size // config.step.accumulation_steps // batch_parts(mesh), config.mix.sequence_length
   H, K = (n // mesh.shape['tensor'] for n in (model.num_attention_heads, model.num_key_value_heads))
-  row = attention_cudnn.row_bytes(T, H, K, model.head_dim, attention_cudnn.slots(T))
+  row = attention_cudnn.row_bytes(T, H, K, model.head_dim, attention_cudnn.slots(T, setup.most_runs))
   return row * attention_cudnn.rows_a_call(rows, row, chip.memory)
 
 

@@ -278,14 +278,16 @@ class Transformer(nnx.Module):
     x_BTD, cache = carry
     return rms_norm(x_BTD, self.norm_D[...], self.config.rms_norm_eps), cache
 
-  def hidden(self, tokens_BT, *, positions_BT=None, segment_ids_BT=None, compute_dtype: jnp.dtype = jnp.float32,
-             attention: str = 'auto', remat: str = 'none', scan: bool = False) -> jax.Array:
+  def hidden(self, tokens_BT, *, positions_BT=None, segment_ids_BT=None, most_runs: int | None = None,
+             compute_dtype: jnp.dtype = jnp.float32, attention: str = 'auto', remat: str = 'none',
+             scan: bool = False) -> jax.Array:
     """Final hidden states [B, T, D] in `compute_dtype`, after the last norm.
 
     Args:
       tokens_BT: int32 token ids.
       positions_BT: int32 rotary positions; 0, 1, 2, ... along each row if not given.
       segment_ids_BT: int32 packed segments; attention stays inside a segment. None: the whole row is one.
+      most_runs: how many of them the fullest row has, see `attention.dot_product_attention`.
       compute_dtype: dtype of activations and of the weights as they are used.
       attention: kernel, see `attention.dot_product_attention`.
       remat: what the backward pass recomputes: 'none', 'products' (norms and activations, no matrix product),
@@ -296,7 +298,8 @@ class Transformer(nnx.Module):
       positions_BT = jnp.broadcast_to(jnp.arange(tokens_BT.shape[1]), tokens_BT.shape)
 
     def attend(cache, layer, q_BTHN, k_BTKN, v_BTKN):
-      return cache, dot_product_attention(q_BTHN, k_BTKN, v_BTKN, segment_ids_BT=segment_ids_BT, impl=attention)
+      return cache, dot_product_attention(q_BTHN, k_BTKN, v_BTKN, segment_ids_BT=segment_ids_BT, most_runs=most_runs,
+                                          impl=attention)
     hidden_BTD, _ = self.run(tokens_BT, positions_BT, attend, compute_dtype=compute_dtype, remat=remat,
                              stacked=self.stacked() if scan else None)
     return hidden_BTD

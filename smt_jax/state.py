@@ -51,6 +51,7 @@ class Setup:
   Attributes:
     shapes: of jax.ShapeDtypeStruct with shardings.
     device_memory: bytes of a device, the same on every process as programs depend on it; None: unknown.
+    most_runs: of the data's fullest row, see `attention.dot_product_attention`; None: unknown.
   """
   config: TrainConfig
   mesh: Mesh
@@ -59,6 +60,7 @@ class Setup:
   shapes: TrainState
   n_kinds: int
   device_memory: int | None
+  most_runs: int | None = None
 
   @property
   def shardings(self) -> TrainState:
@@ -70,8 +72,9 @@ class Setup:
     return self.shapes.frozen if self.config.lora.rank else self.shapes.params
 
 
-def make_setup(config: TrainConfig, mesh: Mesh, n_kinds: int, rules: AxisRules | None = None) -> Setup:
-  """Shapes and shardings of a run's state; allocates nothing.
+def make_setup(config: TrainConfig, mesh: Mesh, n_kinds: int, rules: AxisRules | None = None,
+               most_runs: int | None = None) -> Setup:
+  """Shapes and shardings of a run's state; allocates nothing. `most_runs` as in `Setup`.
 
   Raises:
     UserError: a tensor that the mesh does not divide, an unknown LoRA target, a large state that would lie whole on
@@ -92,7 +95,7 @@ def make_setup(config: TrainConfig, mesh: Mesh, n_kinds: int, rules: AxisRules |
                     shardings(frozen_axes, frozen, mesh, rules))
   shapes = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), shapes, cuts)
   _check_whole(config, mesh, shapes)
-  return Setup(config, mesh, optimizer, graphdef, shapes, n_kinds, device_memory(mesh))
+  return Setup(config, mesh, optimizer, graphdef, shapes, n_kinds, device_memory(mesh), most_runs)
 
 
 _WHOLE = 4 * 2**30  # bytes of a state that need no cutting

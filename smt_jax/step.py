@@ -120,7 +120,7 @@ def forward(setup: Setup, params: nnx.State, frozen: nnx.State,
   hidden_BTD = model.hidden(
       micro['tokens'],
       positions_BT=micro['positions'] if masked else None,  # without the mask a row is one text
-      segment_ids_BT=micro['segment_ids'] if masked else None,
+      segment_ids_BT=micro['segment_ids'] if masked else None, most_runs=setup.most_runs,
       compute_dtype=dtype, attention=step.attention, remat=memory.remat_policy(setup),
       scan=step.scan_layers)
   with jax.named_scope('loss'):

@@ -77,7 +77,7 @@ def train(config: TrainConfig, out: str | os.PathLike[str]) -> Result:
     _write_mix(place, mix, total)  # what a kill between the last checkpoint and the end left out
     place.seal()
     return Result('already finished', total, checkpoint.read_meta(place.root, total)['tokens'])
-  setup = make_setup(config, mesh, len(SOURCES))
+  setup = make_setup(config, mesh, len(SOURCES), most_runs=mix.most_runs())
   with _owned(place.local), preemption.watch() as preempted:
     if jax.process_index() == 0:
       workdir.claim(place.local, config, start.tokenizer)

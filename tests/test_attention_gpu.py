@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from smt_jax import attention, attention_cudnn
+from smt_jax.data import rows
 
 pytestmark = pytest.mark.skipif(jax.default_backend() != 'gpu', reason='no GPU')
 
@@ -58,9 +59,11 @@ def test_causal_rows(hopper):
 
 
 @pytest.mark.parametrize('T, N, H, K, runs', [(512, 128, 8, 2, 5), (384, 64, 6, 3, 11), (1024, 128, 4, 4, 1)])
-def test_packed_rows(hopper, T, N, H, K, runs):
+@pytest.mark.parametrize('known', [False, True])
+def test_packed_rows(hopper, T, N, H, K, runs, known):
   ids = segments(3, T, runs)
-  attend = jax.jit(functools.partial(attention.dot_product_attention, segment_ids_BT=ids, impl='cudnn'))
+  most = rows.most_runs(np.asarray(ids)) if known else None
+  attend = jax.jit(functools.partial(attention.dot_product_attention, segment_ids_BT=ids, most_runs=most, impl='cudnn'))
   check(attend, *inputs(T=T, N=N, H=H, K=K), ids)
 
 

@@ -51,18 +51,19 @@ def test_runs_of_packed_rows():
   assert attention_cudnn.find_runs(jnp.asarray([[1, 2, 3, 4]]), 4).fit
 
 
-def test_packed_rows_become_cudnn_calls_with_their_masks():
-  """The program for a GPU, lowered here: one call each way that is told the runs, and XLA attention beside it."""
+@pytest.mark.parametrize('most_runs, slots, ways', [(None, 4, 2), (9, 4, 2), (4, 4, 1), (3, 3, 1)])
+def test_packed_rows_become_cudnn_calls_with_their_masks(most_runs, slots, ways):
+  """The program for a GPU, lowered here: one call each way that is told the runs, XLA attention beside it if needed."""
   x = lambda heads: jax.ShapeDtypeStruct((2, 256, heads, 64), jnp.bfloat16)  # noqa: E731
   ids = jax.ShapeDtypeStruct((2, 256), jnp.int32)
 
   def loss(q, k, v, ids):
-    return attention_cudnn.packed(q, k, v, ids, attention._segments_by_xla).astype(jnp.float32).sum()
+    return attention_cudnn.packed(q, k, v, ids, attention._segments_by_xla, most_runs).astype(jnp.float32).sum()
   text = jax.jit(jax.grad(loss, (0, 1, 2))).trace(x(4), x(2), x(2), ids).lower(lowering_platforms=('cuda',)).as_text()
   calls = [line for line in text.splitlines() if '__cudnn$fmha' in line]
-  assert len(calls) == 2
+  assert len(calls) == 2 and (' stablehlo.exponential' in text) == (ways == 2)
   for line in calls:
-    assert 'PADDING_CAUSAL' in line and f'max_seg_per_batch\\22: {256 // attention_cudnn.TOKENS_A_RUN}' in line
+    assert 'PADDING_CAUSAL' in line and f'max_seg_per_batch\\22: {slots}' in line
 
 
 class Device:
@@ -101,6 +102,12 @@ def test_groups_of_rows_are_as_good_as_all_at_once(remat):
 
   for ours, wanted in zip(jax.tree.leaves(results(3)), jax.tree.leaves(results(1))):
     np.testing.assert_allclose(ours, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_group_waits_for_the_one_before():
+  def loss(x):
+    return jnp.sum(attention_cudnn.in_groups(jnp.sin, 3, x))
+  assert str(jax.make_jaxpr(jax.grad(loss))(jnp.ones((6, 4)))).count('optimization_barrier') == 2 + 2  # there and back
 
 
 @pytest.mark.parametrize('rows, memory, expected', [

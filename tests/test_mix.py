@@ -13,9 +13,10 @@ from data_gen.errors import UserError
 from smt_jax.config import DataConfig
 from smt_jax.data.benchmark import measure_input
 from smt_jax.data.folder import PackedFolder
-from smt_jax.data.layout import SOURCES
+from smt_jax.data.layout import SOURCES, index_name
 from smt_jax.data.mix import Mix
 from smt_jax.data.pack import pack
+from smt_jax.data.rows import most_runs
 
 T = 64
 CONFIG = DataConfig(sequence_length=T, batch_size=8, replay_fraction=0.1)
@@ -217,6 +218,24 @@ def test_held_out_batches_cover_the_held_out_rows_once(place):
 def test_what_does_not_fit_is_named(place, case, message):
   with pytest.raises(UserError, match=message):
     open_mix(place, **case)
+
+
+def test_the_index_knows_how_many_segments_a_row_has(place, tmp_path):
+  mix = open_mix(place)
+  held_out = [row for kind in mix.held_out_kinds() for row in mix.held_out_batches(kind)]
+  assert mix.most_runs() >= max(most_runs(b['segment_ids']) for b in [*take(mix, 0, 40), *held_out]) > 2
+  full = PackedFolder(place / 'data')
+  for kind in ('qa', 'document'):
+    source = full.source(kind)
+    assert full.most_runs(kind) == max(most_runs(source[i]['segment_ids']) for i in range(len(source)))
+  shutil.copytree(place / 'data', tmp_path / 'data')
+  index = tmp_path / 'data' / index_name('qa', 'train', 'segments')
+  table = np.load(index)
+  np.save(index, table[np.unique(table[:, 0], return_index=True)[1]])  # as if every row held one segment
+  source = PackedFolder(tmp_path / 'data').source('qa')
+  with pytest.raises(UserError, match=r'qa-train.*: row \d+ of qa has \d+ segments where the index knows of 2 at most'):
+    for i in range(len(source)):
+      source[i]
 
 
 def test_damaged_shards_are_named(place, tmp_path):

@@ -30,6 +30,7 @@ from smt_jax.benchmarks.train import Loop, Variant, random_rows
 from smt_jax.checkpoint import Checkpointer, folder
 from smt_jax.config import CheckpointConfig, TrainConfig
 from smt_jax.data.layout import SOURCES
+from smt_jax.data.rows import most_runs
 from smt_jax.feed import place
 from smt_jax.mesh import make_mesh
 from smt_jax.state import Setup, make_setup
@@ -85,8 +86,8 @@ class _Program:
 
   def __init__(self, config: TrainConfig, packed: bool):
     mesh = make_mesh(config.mesh)
-    self.setup: Setup = make_setup(config, mesh, len(SOURCES))
     host = random_rows(config.model, config.mix.batch_size, config.mix.sequence_length, packed)
+    self.setup: Setup = make_setup(config, mesh, len(SOURCES), most_runs=most_runs(host['segment_ids']))
     self.batch = place({k: x[None] for k, x in host.items()}, mesh, lead=1)
     lowered = make_train_step(self.setup).lower(self.setup.shapes, self.batch, _RATE)
     self.step: Any = xla_flags.compile_with(lowered, xla_flags.options(jax.default_backend(), mesh.size))

@@ -21,6 +21,7 @@ from smt_jax import chips, memory, metrics, xla_flags
 from smt_jax.benchmarks import common, trace
 from smt_jax.config import DataConfig, MeshConfig, ModelConfig, OptimizerConfig, StepConfig, TrainConfig
 from smt_jax.data.layout import SOURCES
+from smt_jax.data.rows import most_runs
 from smt_jax.feed import place
 from smt_jax.mesh import make_mesh
 from smt_jax.state import Setup, init_state, make_setup
@@ -124,9 +125,9 @@ def measure(variant: Variant, config: TrainConfig, *, steps: int = 20, warmup: i
     UserError: the loss is not finite.
   """
   mesh, peak = make_mesh(config.mesh), metrics.memory_bytes()
-  setup = make_setup(config, mesh, len(SOURCES))
   T = config.mix.sequence_length
   host = random_rows(config.model, config.mix.batch_size, T, variant.packed)
+  setup = make_setup(config, mesh, len(SOURCES), most_runs=most_runs(host['segment_ids']))
   batch = place({k: x[None] for k, x in host.items()}, mesh, lead=1)
   wanted = xla_flags.options(jax.default_backend(), mesh.size) | (options or {})
   begun = time.perf_counter()

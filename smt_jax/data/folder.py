@@ -14,6 +14,7 @@ from data_gen import storage
 from data_gen.errors import UserError
 from data_gen.jsonl import read_json
 from smt_jax.data.layout import FIELDS, FORMAT, SOURCES, TRAIN, VERSION, index_name, shard_name
+from smt_jax.data.rows import most_runs
 
 
 class PackedFolder:
@@ -72,6 +73,11 @@ class PackedFolder:
     """int32 [segments, 3]: row, record and tokens of each segment, ordered by row."""
     return self._index(source, split, 'segments')
 
+  def most_runs(self, source: str, split: str = TRAIN) -> int:
+    """The most stretches of one segment in any row, the padding of a row that is not full among them."""
+    runs = np.bincount(self.segments(source, split)[:, 0]) + (self.tokens(source, split) < self.sequence_length)
+    return int(runs.max())
+
   def _index(self, source: str, split: str, what: str) -> np.ndarray:
     path = self.folder / index_name(source, split, what)
     try:
@@ -117,6 +123,7 @@ class RowSource:
 
   def __init__(self, folder: PackedFolder, name: str, split: str):
     self._folder, self._name, self._split = folder, name, split
+    self._most_runs = folder.most_runs(name, split)
     try:
       builder = tfds.builder_from_directory(folder.folder / name / VERSION)
       self._source = builder.as_data_source(split=split)  # pyright: ignore[reportCallIssue] (a decorator hides it)
@@ -133,10 +140,17 @@ class RowSource:
       UserError: the shard it lies in is damaged; the file is named.
     """
     try:
-      return self._source[row]
+      found = self._source[row]
     except Exception as e:  # the reader's error depends on the byte that is wrong
-      path = self._folder.shard_of(self._name, self._split, row)
-      raise UserError(f'{path}: row {row} of {self._name} cannot be read, the shard is damaged ({e})') from e
+      raise UserError(f'{self._shard(row)} cannot be read, the shard is damaged ({e})') from e
+    runs = most_runs(found['segment_ids'])
+    if runs > self._most_runs:  # kernels are compiled for so many
+      raise UserError(f'{self._shard(row)} has {runs} segments where the index knows of {self._most_runs} at most, the '
+                      'shard is of another packing; pack the records again')
+    return found
+
+  def _shard(self, row: int) -> str:
+    return f'{self._folder.shard_of(self._name, self._split, row)}: row {row} of {self._name}'
 
 
 def batch(examples: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -140,6 +140,12 @@ class Mix:
       index -= folder.n_records
     raise IndexError(index)
 
+  def most_runs(self) -> int:
+    """The most stretches of one segment (padding is one) in any row that training or evaluation may read."""
+    trained = [pool.folder.most_runs(pool.name) for pool in self.pools]
+    held_out = [folder.most_runs(kind, VALIDATION) for folder in self._folders for kind in folder.sources(VALIDATION)]
+    return max(trained + held_out)
+
   def report(self, n_steps: int) -> dict[str, Any]:
     """What a run of `n_steps` sees: tokens by source and by document, new and repeated (`report.mix_report`)."""
     return mix_report(self.schedule, [p.folder for p in self.pools], n_steps, self.batch_size)

@@ -36,6 +36,11 @@ def features(sequence_length: int) -> tfds.features.FeaturesDict:
       'n_tokens': tfds.features.Scalar(np.int32, doc='real tokens in the row')})
 
 
+def most_runs(segment_ids: np.ndarray) -> int:
+  """The most stretches of one segment (padding is one) in any row of [..., T]."""
+  return int(1 + np.count_nonzero(np.diff(segment_ids), axis=-1).max())
+
+
 def empty_row(sequence_length: int, pad: int) -> dict[str, np.ndarray]:
   """A row of nothing but padding: every field of `FIELDS`, int32 [sequence_length]."""
   return {name: np.full(sequence_length, _EMPTY.get(name, pad), np.int32) for name in FIELDS}
