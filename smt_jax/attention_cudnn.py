@@ -106,7 +106,7 @@ def packed(q_BTHN: jax.Array, k_BTKN: jax.Array, v_BTKN: jax.Array, segment_ids_
 
 def slots(T: int, most_runs: int | None = None) -> int:
   """Runs for which a row of T tokens has slots, on average over a call's rows; `most_runs` as for `packed`."""
-  return min(max(2, T // TOKENS_A_RUN), most_runs or T)
+  return max(2, min(T // TOKENS_A_RUN, most_runs or T))  # for one, JAX would lower unpacked rows
 
 
 def row_bytes(T: int, H: int, K: int, N: int, slots_a_row: int) -> int:

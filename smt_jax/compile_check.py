@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from data_gen.errors import UserError
-from smt_jax import attention_cudnn, hlo, hlo_cost, memory, metrics
+from smt_jax import hlo, hlo_cost, memory, metrics
 from smt_jax.chips import Topology, chip_of
 from smt_jax.config import TrainConfig
 from smt_jax.data.layout import SOURCES
@@ -118,14 +118,14 @@ COUNTABLE = {'tpu': {'xla_jf_spmd_threshold_for_windowed_einsum_mib': '1000000'}
 
 
 def check(config: TrainConfig, topology: Topology) -> Check:
-  """Compiles the step of `config` for `topology`, for data whose rows have as many segments as cuDNN has slots.
+  """Compiles the step of `config` for `topology`, for the data whose packed rows take the most memory there.
 
   Raises:
     UserError: the mesh does not fit the chips, a tensor is not divisible, the batch is not.
     DoesNotFit: the compiler says that memory does not suffice.
   """
-  setup = make_setup(config, make_mesh(config.mesh, devices_of(topology)), len(SOURCES),
-                     most_runs=attention_cudnn.slots(config.mix.sequence_length))
+  setup = make_setup(config, make_mesh(config.mesh, devices_of(topology)), len(SOURCES))
+  setup = dataclasses.replace(setup, most_runs=memory.hungriest_runs(setup, topology.chip))
   try:
     compiled = compile_step(setup)
   except jax.errors.JaxRuntimeError as e:

@@ -62,16 +62,33 @@ def kept_elements(model: ModelConfig, policy: str, tensor: int = 1, scan: bool =
 
 
 def packed_bytes(setup: Setup, chip: Chip | None) -> int:
-  """What cuDNN's backward pass of packed rows takes beside its operands on one device, 0 where it does not run."""
+  """What cuDNN's backward pass of packed rows takes beside its operands on one device, 0 where it does not run.
+
+  Where the data are not known, what it takes at most: fewer slots may let more rows go at once.
+  """
+  return _packed(setup, chip)[0]
+
+
+def hungriest_runs(setup: Setup, chip: Chip | None) -> int:
+  """For which most runs of a row (`Setup.most_runs`) cuDNN takes the most, of those for which it has slots."""
+  return _packed(dataclasses.replace(setup, most_runs=None), chip)[1]
+
+
+def _packed(setup: Setup, chip: Chip | None) -> tuple[int, int]:
+  """Bytes, and the slots a row that take them."""
   config, model, mesh = setup.config, setup.config.model, setup.mesh
   dtype = jnp.dtype(config.step.compute_dtype)
   if (chip is None or chip.platform != 'gpu' or chip.name == 'a100' or not config.mix.document_masking
       or config.step.attention == 'xla' or dtype.itemsize != 2 or mesh.shape['context'] > 1):
-    return 0  # XLA's attention, or whole rows
+    return 0, attention_cudnn.slots(config.mix.sequence_length)  # XLA's attention, or whole rows
   rows, T = config.mix.batch_size // config.step.accumulation_steps // batch_parts(mesh), config.mix.sequence_length
   H, K = (n // mesh.shape['tensor'] for n in (model.num_attention_heads, model.num_key_value_heads))
-  row = attention_cudnn.row_bytes(T, H, K, model.head_dim, attention_cudnn.slots(T, setup.most_runs))
-  return row * attention_cudnn.rows_a_call(rows, row, chip.memory)
+
+  def taken(slots: int) -> int:
+    row = attention_cudnn.row_bytes(T, H, K, model.head_dim, slots)
+    return row * attention_cudnn.rows_a_call(rows, row, chip.memory)
+  most = attention_cudnn.slots(T, setup.most_runs)
+  return max((taken(slots), slots) for slots in ([most] if setup.most_runs else range(2, most + 1)))
 
 
 def estimate(setup: Setup, policy: str, available: float, chip: Chip | None = None) -> Estimate:

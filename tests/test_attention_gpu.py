@@ -58,7 +58,8 @@ def test_causal_rows(hopper):
   check(jax.jit(functools.partial(attention.dot_product_attention, impl='cudnn')), *inputs())
 
 
-@pytest.mark.parametrize('T, N, H, K, runs', [(512, 128, 8, 2, 5), (384, 64, 6, 3, 11), (1024, 128, 4, 4, 1)])
+@pytest.mark.parametrize('T, N, H, K, runs', [
+    (512, 128, 8, 2, 5), (384, 64, 6, 3, 11), (384, 64, 6, 3, 5), (1024, 128, 4, 4, 1)])
 @pytest.mark.parametrize('known', [False, True])
 def test_packed_rows(hopper, T, N, H, K, runs, known):
   ids = segments(3, T, runs)
@@ -67,12 +68,20 @@ def test_packed_rows(hopper, T, N, H, K, runs, known):
   check(attend, *inputs(T=T, N=N, H=H, K=K), ids)
 
 
-def test_packed_rows_in_groups(hopper, monkeypatch):
+@pytest.mark.parametrize('most_runs', [None, 6])
+def test_packed_rows_in_groups(hopper, monkeypatch, most_runs):
   """As rows of a large batch go; four rows, two at a time."""
   monkeypatch.setattr(attention_cudnn, 'rows_a_call', lambda rows, *_: rows // 2)
   ids = segments(4, 512, 5)
-  attend = jax.jit(functools.partial(attention.dot_product_attention, segment_ids_BT=ids, impl='cudnn'))
+  attend = jax.jit(functools.partial(attention.dot_product_attention, segment_ids_BT=ids, most_runs=most_runs,
+                                     impl='cudnn'))
   check(attend, *inputs(B=4), ids)
+
+
+def test_a_row_of_one_document(hopper):
+  attend = jax.jit(functools.partial(attention.dot_product_attention, segment_ids_BT=jnp.ones((3, 512), jnp.int32),
+                                     most_runs=1, impl='cudnn'))
+  check(attend, *inputs(), jnp.ones((3, 512), jnp.int32))
 
 
 def test_more_documents_than_slots_are_masked_too(hopper):

@@ -51,7 +51,7 @@ def test_runs_of_packed_rows():
   assert attention_cudnn.find_runs(jnp.asarray([[1, 2, 3, 4]]), 4).fit
 
 
-@pytest.mark.parametrize('most_runs, slots, ways', [(None, 4, 2), (9, 4, 2), (4, 4, 1), (3, 3, 1)])
+@pytest.mark.parametrize('most_runs, slots, ways', [(None, 4, 2), (9, 4, 2), (4, 4, 1), (3, 3, 1), (1, 2, 1)])
 def test_packed_rows_become_cudnn_calls_with_their_masks(most_runs, slots, ways):
   """The program for a GPU, lowered here: one call each way that is told the runs, XLA attention beside it if needed."""
   x = lambda heads: jax.ShapeDtypeStruct((2, 256, heads, 64), jnp.bfloat16)  # noqa: E731

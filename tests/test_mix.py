@@ -220,22 +220,52 @@ def test_what_does_not_fit_is_named(place, case, message):
     open_mix(place, **case)
 
 
-def test_the_index_knows_how_many_segments_a_row_has(place, tmp_path):
-  mix = open_mix(place)
+def test_the_index_knows_how_many_segments_a_row_has(place):
+  mix, full = open_mix(place), PackedFolder(place / 'data')
   held_out = [row for kind in mix.held_out_kinds() for row in mix.held_out_batches(kind)]
   assert mix.most_runs() >= max(most_runs(b['segment_ids']) for b in [*take(mix, 0, 40), *held_out]) > 2
-  full = PackedFolder(place / 'data')
   for kind in ('qa', 'document'):
     source = full.source(kind)
     assert full.most_runs(kind) == max(most_runs(source[i]['segment_ids']) for i in range(len(source)))
-  shutil.copytree(place / 'data', tmp_path / 'data')
-  index = tmp_path / 'data' / index_name('qa', 'train', 'segments')
+
+
+@pytest.fixture
+def copied(place, tmp_path):
+  for name in ('data', 'replay'):
+    shutil.copytree(place / name, tmp_path / name)
+  return tmp_path
+
+
+@pytest.mark.parametrize('folder, kind, split', [('data', 'qa', 'train'), ('data', 'document', 'validation'),
+                                                 ('replay', 'replay', 'train'), ('replay', 'replay', 'validation')])
+def test_the_fullest_row_may_be_any_of_those_that_are_read(copied, folder, kind, split):
+  index = copied / folder / index_name(kind, split, 'segments')
+  table = np.load(index)
+  np.save(index, np.concatenate([np.repeat(table[:1], 40, axis=0), table]))
+  assert open_mix(copied).most_runs() >= 41
+
+
+def test_rows_of_more_segments_than_a_run_was_compiled_for(copied, place):
+  """Whatever becomes of the index meanwhile."""
+  mix, index = open_mix(copied), copied / 'data' / index_name('qa', 'train', 'segments')
   table = np.load(index)
   np.save(index, table[np.unique(table[:, 0], return_index=True)[1]])  # as if every row held one segment
-  source = PackedFolder(tmp_path / 'data').source('qa')
+  folder = PackedFolder(copied / 'data')
+  assert folder.most_runs('qa') == 2 < mix.most_runs()
+  np.save(index, table)
+  source = folder.source('qa')
   with pytest.raises(UserError, match=r'qa-train.*: row \d+ of qa has \d+ segments where the index knows of 2 at most'):
     for i in range(len(source)):
       source[i]
+
+
+def test_an_index_that_does_not_fit_its_rows(copied):
+  index = copied / 'data' / index_name('qa', 'train', 'segments')
+  table = np.load(index)
+  for damaged in (table[:0], table[table[:, 0] < 3]):
+    np.save(index, damaged)
+    with pytest.raises(UserError, match=rf'{index}: the segments of \d+ rows, there are \d+; the index is damaged'):
+      open_mix(copied).most_runs()
 
 
 def test_damaged_shards_are_named(place, tmp_path):

@@ -49,7 +49,7 @@ def test_state_is_counted_to_the_byte():
   assert found.collective_bytes['all-gather'] == pytest.approx(2 * 2 * parameters * 3 / 4, rel=1e-3)
 
 
-@pytest.mark.parametrize('state, layers, gpus, rows, remat, chunks, compiled', [  # all of docs/scaling.md: on H200s
+@pytest.mark.parametrize('state, layers, gpus, rows, remat, chunks, compiled', [  # of docs/scaling.md: on H200s
     ('default', 32, 1, 5, 'products', 5, 132.42e9), ('default+packed', 32, 1, 5, 'products', 5, 137.86e9),
     ('default', 32, 1, 4, 'products', 4, 124.8e9), ('bf16', 32, 1, 8, 'products', 8, 102.8e9),
     ('default+packed', 32, 1, 16, 'full', 16, 136.825 * GIB),
@@ -70,16 +70,37 @@ def test_the_estimate_agrees_with_what_a_gpu_compiler_said(state, layers, gpus, 
   assert found.total == pytest.approx(compiled, rel=0.03 if config.mix.document_masking else 0.1)
 
 
+@pytest.mark.parametrize('state, layers, rows, remat, most_runs, compiled', [
+    ('default+packed', 32, 16, 'full', 32, 121.825 * GIB), ('default+packed', 32, 5, 'products', 12, 134.35e9),
+    ('bf16+packed', 32, 12, 'products', 11, 133.94e9), ('default+packed', 8, 16, 'full', 32, 52.0 * GIB),
+    ('default+packed', 8, 16, 'full', 14, 50.1 * GIB),
+])
+def test_the_estimate_of_packed_rows_whose_data_are_known(state, layers, rows, remat, most_runs, compiled):
+  """The rest of docs/scaling.md: in groups, with as many slots as the fullest row has runs."""
+  model = dataclasses.replace(common.preset('llama8b'), num_hidden_layers=layers)
+  config, topology = Variant(state).config(model, rows, 2048, remat, 'auto'), parse_topology('h200:1')
+  setup = dataclasses.replace(fitting.described(config, topology), most_runs=most_runs)
+  found = memory.estimate(setup, remat, topology.chip.memory, topology.chip)
+  assert found.total == pytest.approx(compiled, rel=0.03)
+
+
 def test_slots_take_memory_where_cudnn_has_them():
-  def packed(chip, **changes):
+  def setup(**changes):
     config = quality.get_config('llama8b')
     for name, value in changes.items():
       part = config.mix if hasattr(config.mix, name) else config.step
       setattr(part, name, value)
-    return memory.packed_bytes(fitting.described(config, parse_topology('h200:1')), CHIPS.get(chip))
+    return fitting.described(config, parse_topology('h200:1'))
 
-  row = 32 * 2048 * 32 * 128 * (4 + 2 + 2)  # slots, tokens, heads, width; queries, keys, values
-  assert packed('h200') == 8 * row and packed('h100') == 4 * row  # in groups that take an eighth of the memory
+  def packed(chip, most_runs=None, **changes):
+    return memory.packed_bytes(dataclasses.replace(setup(**changes), most_runs=most_runs), CHIPS.get(chip))
+
+  slot = 2048 * 32 * 128 * (4 + 2 + 2)  # tokens, heads, width; queries, keys, values
+  row = 32 * slot
+  assert packed('h200') == packed('h200', 32) == packed('h200', 99) == 8 * row  # in groups of an eighth of the memory
+  assert packed('h200', 12) == 16 * 12 * slot and packed('h200', 1) == 16 * 2 * slot  # all at once
+  assert packed('h100', 32) == 4 * row and packed('h100') == 8 * 18 * slot  # data of 18 would let 8 rows go at once
+  assert memory.hungriest_runs(setup(), CHIPS['h100']) == 18 and memory.hungriest_runs(setup(), CHIPS['h200']) == 32
   assert packed('h200', accumulation_steps=4) == 4 * row
   assert packed('h200', document_masking=False) == packed('h200', attention='xla') == 0
   assert packed('a100') == packed('v5p') == packed('') == packed('h200', compute_dtype='float32') == 0

@@ -22,6 +22,7 @@ from configs import models
 from data_gen.errors import UserError
 from smt_jax import checkpoint, preemption
 from smt_jax.config import MeshConfig, TrainConfig, to_dict
+from smt_jax.data.mix import Mix
 from smt_jax.data.pack import pack
 from smt_jax.mesh import make_mesh
 from smt_jax.model import abstract
@@ -112,6 +113,20 @@ def test_what_a_kill_at_the_very_end_left_out_is_made_up_for(straight, config):
   (straight[0] / 'mix.json').unlink()
   assert train(config, straight[0]).status == 'already finished'
   assert (straight[0] / 'mix.json').read_bytes() == mix
+
+
+def test_programs_are_made_for_the_fullest_row_of_the_data(corpus, tmp_path, monkeypatch):
+  made: list[int | None] = []
+
+  def remembered(*args, **kwargs):
+    setup = make_setup(*args, **kwargs)
+    made.append(setup.most_runs)
+    return setup
+  monkeypatch.setattr('smt_jax.train.make_setup', remembered)
+  config = tiny_config(corpus, token_budget=1)
+  train(config, tmp_path / 'run')
+  mix = Mix.open(config.data, config.replay, config.mix, seed=config.seed)
+  assert made == [mix.most_runs()]
 
 
 def test_rows_cut_along_the_sequence(straight, corpus, tmp_path):

@@ -38,6 +38,7 @@ class PackedFolder:
       UserError: it is no packed folder, of another version, or one of its files is missing or has another size.
     """
     self.folder = pathlib.Path(storage.local(folder))
+    self._most_runs: dict[tuple[str, str], int] = {}
     if not (self.folder / 'pack.json').is_file():
       raise UserError(f'{self.folder}: no pack.json here; expected a folder written by launch.pack')
     self._pack = read_json(self.folder / 'pack.json')
@@ -74,9 +75,20 @@ class PackedFolder:
     return self._index(source, split, 'segments')
 
   def most_runs(self, source: str, split: str = TRAIN) -> int:
-    """The most stretches of one segment in any row, the padding of a row that is not full among them."""
-    runs = np.bincount(self.segments(source, split)[:, 0]) + (self.tokens(source, split) < self.sequence_length)
-    return int(runs.max())
+    """The most stretches of one segment in any row, the padding of a row that is not full among them.
+
+    Once found it stays, whatever becomes of the files: programs are compiled for it and rows are held to it.
+
+    Raises:
+      UserError: the two index files of the source do not fit each other.
+    """
+    if (source, split) not in self._most_runs:
+      tokens, segments = self.tokens(source, split), np.bincount(self.segments(source, split)[:, 0])
+      if not len(tokens) or len(segments) != len(tokens):
+        raise UserError(f'{self.folder / index_name(source, split, "segments")}: the segments of {len(segments)} rows, '
+                        f'there are {len(tokens)}; the index is damaged, pack the records again')
+      self._most_runs[source, split] = int((segments + (tokens < self.sequence_length)).max())
+    return self._most_runs[source, split]
 
   def _index(self, source: str, split: str, what: str) -> np.ndarray:
     path = self.folder / index_name(source, split, what)
@@ -137,7 +149,7 @@ class RowSource:
     """One row.
 
     Raises:
-      UserError: the shard it lies in is damaged; the file is named.
+      UserError: the shard it lies in is damaged, or has rows of more segments than its index; the file is named.
     """
     try:
       found = self._source[row]

@@ -126,7 +126,7 @@ class Mix:
     into SOURCES; B is this host's part.
 
     Raises:
-      UserError: (from next) a damaged shard, named.
+      UserError: (from next) a damaged shard, named, or rows of more segments than their index knows of.
     """
     iterator = iter(self.dataset())
     iterator.set_state({'next_index': start_step})
