@@ -66,7 +66,7 @@ def test_two_hosts_are_stopped_and_one_goes_on(stores, corpus, compiled, tmp_pat
 
   monkeypatch.setenv('SMT_STORAGE_CACHE', str(tmp_path / 'one'))
   assert train(config, url).status == 'finished'
-  assert checkpoint.latest_step(url) == 16 and stopped not in checkpoint.steps(url)  # the last two are kept
+  assert checkpoint.steps(url) == sorted({4, 8, 12, 16, stopped})[-2:]  # the last two are kept
   ours, theirs = [json.loads(x) for x in get(f'{url}/metrics.jsonl').splitlines()], lines(tmp_path / 'straight')
   assert [r['checksum'] for r in ours] == [r['checksum'] for r in theirs]
   np.testing.assert_allclose([r['loss'] for r in ours], [r['loss'] for r in theirs], rtol=1e-5)
